@@ -1,0 +1,64 @@
+"""The one unit of work: an arm, trained once with one seed."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+# Raised when a change of the harness can alter a recipe's numbers.
+PROTOCOL = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Everything that a cell's numbers depend on.
+
+    Args:
+        recipe: String. The recipe's name.
+        file: String. Where its script is. Not part of the identity: a moved
+            folder leaves its numbers standing.
+        arm: String.
+        seed: Integer.
+        scale: String. `"smoke"`, `"cpu"`, `"gpu"` or `"full"`.
+        data: String. The data condition's name, or what replaced it.
+        settings: The hyperparameters that are given, by name.
+        code: String. The hash of the code that the recipe depends on.
+        backend: String. Keras' backend.
+
+    Example:
+
+    >>> from dataclasses import replace
+    >>> cell = Cell("dropout", "dropout.py", "plain", 0, "cpu", "clean", {})
+    >>> moved = replace(cell, file="elsewhere/dropout.py")
+    >>> cell.id == moved.id, cell.id == replace(cell, seed=1).id
+    (True, False)
+    """
+
+    recipe: str
+    file: str
+    arm: str
+    seed: int
+    scale: str
+    data: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    code: str = ""
+    backend: str = "tensorflow"
+
+    @property
+    def id(self) -> str:
+        return digest(self._identity())
+
+    def row(self) -> dict[str, Any]:
+        """Returns the beginning of the cell's row of evidence."""
+        return {"kind": "cell", "id": self.id, **self._identity()}
+
+    def _identity(self) -> dict[str, Any]:
+        identity = asdict(self)
+        del identity["file"]
+        return {**identity, "protocol": PROTOCOL}
+
+
+def digest(value: Any) -> str:
+    """Returns 16 hexadecimal digits that stand for a JSON-like value."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

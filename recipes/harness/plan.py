@@ -1,0 +1,213 @@
+"""What is to be run: a recipe's cells, refused at the door if they cannot."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .cell import Cell, digest
+from .claim import Claim, Exact
+from .refusal import RefusalError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe at one scale: plain values that need no Keras to be read.
+
+    Args:
+        recipe: String. The recipe's name.
+        file: String. Its script.
+        summary: String. The first line of the script's docstring.
+        scale: String.
+        seeds: Integer. Seeds per arm that a verdict needs.
+        claims: The claims, each with its data condition filled in.
+        arms: The settings of each arm, by name.
+        conditions: The names of the data conditions.
+        cells: Every cell, in the order in which they are run: all arms of a
+            seed before the next seed, so that what is interrupted is paired.
+        space: For each arm the configurations of what a search may vary.
+        code: String. The hash of the code that the numbers depend on.
+    """
+
+    recipe: str
+    file: str
+    summary: str
+    scale: str
+    seeds: int
+    claims: tuple[Claim | Exact, ...]
+    arms: Mapping[str, dict[str, Any]]
+    conditions: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    space: Mapping[str, list[dict[str, Any]]]
+    code: str
+
+    @property
+    def attempt(self) -> str:
+        """Stands for this code with these settings, whatever the seeds."""
+        cell = self.cells[0]
+        claims = [str(claim) for claim in self.claims]
+        return digest(
+            [self.code, cell.backend, self.scale, claims]
+            + [self.arms, self.conditions]
+        )
+
+    def replaced(self, cells: Sequence[Cell]) -> "Plan":
+        return replace(self, cells=tuple(cells))
+
+
+def make_plan(
+    file: Path,
+    code: str,
+    scale: str = "cpu",
+    seeds: int | None = None,
+    arms: Sequence[str] = (),
+    data: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    searching: bool = False,
+) -> Plan:
+    """Reads a recipe and returns its cells, having tried each arm once.
+
+    It imports the recipe and builds each arm's model, so it runs where Keras
+    is: in a worker.
+
+    Args:
+        file: The recipe's script.
+        code: The hash of the code that it depends on.
+        scale: The scale's name.
+        seeds: Seeds per arm, the recipe's own by default.
+        arms: Names; all by default.
+        data: A data name that stands in for the recipe's own.
+        settings: Hyperparameters of the user, for each arm that asks.
+        searching: Whether to leave free what an arm has tuned.
+
+    Returns:
+        A `Plan`.
+
+    Raises:
+        RefusalError: If an arm, a data name or a hyperparameter is unknown,
+            or a value is outside of its declared range.
+    """
+    from . import source
+    from .discovery import load
+
+    recipe = load(file)
+    at_scale = recipe.at(scale)
+    for arm in arms:
+        if arm not in recipe.arms:
+            raise RefusalError(
+                f"no arm named {arm!r} in {file.stem}; it has "
+                + ", ".join(recipe.arms)
+            )
+    chosen = {
+        name: dict(arm.fixed) if searching else arm.settings
+        for name, arm in recipe.arms.items()
+        if not arms or name in arms
+    }
+    declared = tuple(at_scale.data)
+    conditions = declared if data is None else (data,)
+    first = conditions[0]
+    claims = []
+    for claim in recipe.claims:
+        on = claim.on if claim.on in conditions else first
+        if data is not None and claim.on not in (None, data):
+            if data in declared:
+                continue  # A claim about another of the recipe's own data.
+        if set(claim.arms) <= set(chosen):
+            moved = replace(claim, on=on)
+            if moved not in claims:
+                claims.append(moved)
+    chosen, space = _tried(
+        recipe, at_scale, conditions, chosen, settings or {}, file
+    )
+    backend = _backend()
+    cells = [
+        Cell(
+            recipe=file.stem,
+            file=str(file),
+            arm=arm,
+            seed=seed,
+            scale=scale,
+            data=condition,
+            settings=given,
+            code=code,
+            backend=backend,
+        )
+        for seed in range(seeds or at_scale.seeds)
+        for condition in conditions
+        for arm, given in chosen.items()
+    ]
+    return Plan(
+        recipe=file.stem,
+        file=str(file),
+        summary=source.describe_source(file).summary,
+        scale=scale,
+        seeds=seeds or at_scale.seeds,
+        claims=tuple(claims),
+        arms=chosen,
+        conditions=conditions,
+        cells=tuple(cells),
+        space=space,
+        code=code,
+    )
+
+
+def _tried(recipe, at_scale, conditions, arms, settings, file):
+    """Builds each arm once, so that a bad setting is refused before the run.
+
+    Returns the settings of each arm (those of the user only where the arm
+    asks for them), and what remains free for a search.
+    """
+    from .data_source import condition
+    from .hyperparameters import HyperParameters
+    from .recipe import resolve
+    from .source import named_hyperparameters
+    from .splits import Data
+    from .training import prepared
+
+    tried = {}
+    for arm, own in arms.items():
+        hp = tried[arm] = HyperParameters({**own, **settings})
+        if recipe.measure is None:
+            for name in conditions:
+                splits = condition(at_scale.data, name)(0)
+                data = Data(splits.to(recipe.takes, recipe.target))
+            prepared(recipe, hp, data, seed=0)
+            for setting in vars(at_scale).values():
+                if not isinstance(setting, Mapping):
+                    resolve(setting, hp)
+        elif settings:
+            recipe.measure(hp, 0)
+    asked = {name for hp in tried.values() for name in hp.declared()}
+    # The hooks may ask for more than building does.
+    known = sorted(asked | set(named_hyperparameters(file)))
+    for arm, hp in tried.items():
+        for name in hp.unused():
+            if name not in known:
+                raise RefusalError(
+                    f"no hyperparameter named {name!r} in {file.stem} (arm "
+                    f"{arm!r}); it asks for {', '.join(known) or 'none'}"
+                )
+    given = {
+        arm: own
+        | {
+            name: value
+            for name, value in settings.items()
+            if name in tried[arm].declared() or name not in asked
+        }
+        for arm, own in arms.items()
+    }
+    space = {
+        arm: [
+            {"kind": type(free).__name__, **free.get_config()}
+            for free in hp.free()
+        ]
+        for arm, hp in tried.items()
+    }
+    return given, space
+
+
+def _backend() -> str:
+    import keras
+
+    return keras.backend.backend() or os.environ.get("KERAS_BACKEND")

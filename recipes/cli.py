@@ -1,0 +1,272 @@
+"""The `regimen` command.
+
+Nothing that needs Keras is imported before a command asks for it: `--help`,
+`list` and `status` read sources and rows, and answer within a second.
+"""
+
+import ast
+import functools
+import json
+import sys
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+try:
+    import typer
+    from rich.console import Console
+except ModuleNotFoundError as error:
+    print(
+        f"regimen needs {error.name}: pip install 'keras-regimen[recipes]'",
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
+
+from .harness.refusal import RefusalError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Runs recipes: baseline and technique over paired seeds, to a "
+    "tested verdict.",
+)
+
+
+class Scale(StrEnum):
+    """How much a cell may cost."""
+
+    smoke = "smoke"
+    cpu = "cpu"
+    gpu = "gpu"
+    full = "full"
+
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help="Recipe names, or paths of recipe files."),
+]
+OneName = Annotated[str, typer.Argument(help="A recipe's name or file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ScaleOption = Annotated[Scale, typer.Option(help="How much a cell may cost.")]
+Data = Annotated[
+    str | None,
+    typer.Option(help="One of the recipe's data, or a bundled data set."),
+]
+Arms = Annotated[
+    list[str] | None, typer.Option("--arm", help="Only this arm (repeatable).")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="key=value for every arm (repeatable)."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes; 0: in this one. Default: one a core."),
+]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder for evidence, used alone.")
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line; exits 0, 1 (a cell failed) or 2 (wrong usage)."""
+    app(args=None if arguments is None else list(arguments))
+
+
+def _plainly(command: Callable) -> Callable:
+    """Turns a refusal into a sentence, and Ctrl-C into how to go on."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except RefusalError as refusal:
+            print(f"regimen: {refusal}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            print(
+                "\nregimen: interrupted; finished cells are kept, the same "
+                "command goes on from here",
+                file=sys.stderr,
+            )
+            raise typer.Exit(130) from None
+
+    return run
+
+
+@app.command("list")
+@_plainly
+def list_recipes(as_json: Json = False) -> None:
+    """Lists the recipes, each with its headline claim and verdict."""
+    from .harness import catalogue, evidence, listing
+
+    entries = catalogue.entries()
+    if as_json:
+        _print_json(evidence.finite([e.to_json() for e in entries]))
+    else:
+        Console().print(listing.recipes(entries))
+
+
+@app.command()
+@_plainly
+def status(names: Names = None, out: Out = None, as_json: Json = False) -> None:
+    """Counts the rows of each recipe: finished, failed, stale, broken."""
+    from .harness import catalogue, discovery, listing
+
+    names = names or list(discovery.shipped())
+    states = [catalogue.health(discovery.find(n), out) for n in names]
+    if as_json:
+        _print_json([state.to_json() for state in states])
+    else:
+        Console().print(listing.states(states))
+    for problem in [p for state in states for p in state.problems]:
+        print(f"regimen: {problem}", file=sys.stderr)
+    if any(state.problems for state in states):
+        raise typer.Exit(2)
+
+
+@app.command()
+@_plainly
+def run(
+    names: Names = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every recipe of the package.")
+    ] = False,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Those without a current verdict.")
+    ] = False,
+    seeds: Annotated[
+        int | None, typer.Option(help="Seeds per arm; the recipe's own.")
+    ] = None,
+    scale: ScaleOption = Scale.cpu,
+    data: Data = None,
+    arm: Arms = None,
+    set_: Set = None,
+    workers: Workers = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed cells again.")
+    ] = False,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Runs recipes to their verdicts; finished cells are not run again."""
+    from .harness.evidence import finite
+    from .harness.run import run_recipe
+
+    failed = False
+    for file in _chosen(names, every, stale):
+        with _progress(quiet=as_json) as reporter:
+            result = run_recipe(
+                file,
+                seeds=seeds,
+                scale=scale.value,
+                arms=arm or (),
+                data=data,
+                settings=_settings(set_),
+                workers=workers,
+                retry_failed=retry_failed,
+                out=out,
+                reporter=reporter,
+            )
+        if as_json:
+            _print_json(finite(result.to_json()))
+        else:
+            from .harness.terminal import view
+
+            Console().print(view(result))
+        failed = failed or bool(result.failed)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+@_plainly
+def tune(
+    name: OneName,
+    tuner: Annotated[str, typer.Option(help="random or grid.")] = "random",
+    trials: Annotated[int, typer.Option(help="Trials of each arm.")] = 10,
+    seeds: Annotated[int, typer.Option(help="Runs of each trial.")] = 1,
+    rerun: Annotated[
+        int, typer.Option(help="Fresh seeds for each arm's best.")
+    ] = 3,
+    seed: Annotated[int, typer.Option(help="The search's own seed.")] = 0,
+    objective: Annotated[
+        str | None,
+        typer.Option(help="Validation figure; the headline claim's own."),
+    ] = None,
+    scale: ScaleOption = Scale.cpu,
+    data: Data = None,
+    arm: Arms = None,
+    set_: Set = None,
+    workers: Workers = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Searches each arm's free hyperparameters with the same budget."""
+    from .harness import discovery, listing
+    from .harness.evidence import finite
+    from .harness.tuning import search_recipe
+
+    with _progress(quiet=as_json) as reporter:
+        found = search_recipe(
+            discovery.find(name),
+            tuner=tuner,
+            trials=trials,
+            seeds=seeds,
+            rerun=rerun,
+            seed=seed,
+            objective=objective,
+            scale=scale.value,
+            data=data,
+            arms=arm or (),
+            settings=_settings(set_),
+            workers=workers,
+            out=out,
+            reporter=reporter,
+        )
+    if as_json:
+        _print_json(finite(found.to_json()))
+    else:
+        Console().print(listing.search(found))
+    if not found.succeeded:
+        raise typer.Exit(1)
+
+
+def _chosen(names: list[str] | None, every: bool, stale: bool) -> list[Path]:
+    from .harness import catalogue, discovery
+
+    if every + stale + bool(names) != 1:
+        raise RefusalError("give recipe names, or --all, or --stale")
+    if every:
+        return list(discovery.shipped().values())
+    if stale:
+        return catalogue.stale_recipes()
+    return [discovery.find(name) for name in names or ()]
+
+
+def _settings(pairs: list[str] | None) -> dict[str, Any]:
+    settings = {}
+    for pair in pairs or ():
+        name, equals, text = pair.partition("=")
+        if not (name and equals):
+            raise RefusalError(f"--set takes key=value. Received: {pair!r}")
+        words = {"true": True, "false": False, "none": None}
+        try:
+            value = words.get(text.lower(), ast.literal_eval(text))
+        except (ValueError, SyntaxError):
+            value = words.get(text.lower(), text)
+        settings[name] = value
+    return settings
+
+
+def _progress(quiet: bool) -> Any:
+    from .harness.progress import Progress
+
+    return Progress(quiet=quiet)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))

@@ -1,0 +1,84 @@
+"""The tables of `regimen list`, `status` and `tune`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .catalogue import Entry, Health
+from .styles import STYLES, number
+
+if TYPE_CHECKING:
+    from .tuning import Search
+
+
+def recipes(entries: Sequence[Entry]) -> RenderableType:
+    """Returns the table of `regimen list`."""
+    table = _table("recipe", "verdict", "effect", "seeds")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    topic = None
+    for entry in entries:
+        if entry.topic != topic:
+            topic = entry.topic
+            table.add_row(Text(topic, "bold"))
+        word = entry.verdict or "not run"
+        if entry.stale:
+            word += " (stale)"
+        table.add_row(
+            f"  {entry.name}",
+            Text(word, STYLES.get(entry.verdict or "", "dim")),
+            "" if entry.effect is None else number(entry.effect),
+            "" if entry.seeds is None else str(entry.seeds),
+        )
+        table.add_row(Text(f"  {entry.claim}", "dim"))
+    return table
+
+
+def states(states: Sequence[Health]) -> RenderableType:
+    """Returns the table of `regimen status`."""
+    names = ("finished", "failed", "stale", "attempts", "looks", "broken")
+    table = _table("recipe", *names)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for state in states:
+        counts = [getattr(state, name) for name in names[:-1]]
+        counts.append(len(state.problems))
+        table.add_row(state.name, *(str(c) if c else "·" for c in counts))
+    return table
+
+
+def search(found: "Search") -> RenderableType:
+    """Returns the table of `regimen tune`."""
+    table = _table("arm", "best settings", "score", "fresh seeds", "trials")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for arm, best in found.best.items():
+        mine = [e for e in found.executions if e["arm"] == arm]
+        settings = ", ".join(
+            f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in best["hyperparameters"].items()
+        )
+        table.add_row(
+            arm,
+            settings or "nothing to search",
+            number(best["score"]),
+            number(best["rerun"]),
+            str(len({e["trial"] for e in mine})),
+        )
+    parts: list[RenderableType] = [
+        Text(f"{found.recipe}: lowest mean {found.objective}"),
+        "",
+        table,
+    ]
+    parts += [Text(warning, "yellow") for warning in found.edge_warnings]
+    parts.append(Text(f"rows: {found.path}", style="dim", overflow="fold"))
+    return Group(*parts)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in columns:
+        table.add_column(column, header_style="dim")
+    return table

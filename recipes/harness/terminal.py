@@ -1,0 +1,214 @@
+"""What a terminal shows of a result: arms, claims, intervals."""
+
+import io
+import math
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from .claim import Exact
+from .comparison import Comparison
+from .result import Result
+from .styles import STYLES, number
+from .verdict import collapse_bound
+
+_BAR = 33  # Columns of an interval bar, zero in the middle one.
+
+
+def render(result: Result, width: int = 80) -> str:
+    """Returns a result as plain text."""
+    console = Console(
+        file=io.StringIO(), width=width, color_system=None, legacy_windows=False
+    )
+    console.print(view(result))
+    return "\n".join(
+        line.rstrip() for line in console.file.getvalue().splitlines()
+    )
+
+
+def view(result: Result) -> RenderableType:
+    """Returns a result for a Rich console."""
+    plan = result.plan
+    head = Text.assemble((plan.recipe, "bold"), " · ", plan.summary)
+    parts: list[RenderableType] = [head, ""]
+    for condition in plan.conditions:
+        parts += [_arms(result, condition), ""]
+    for number, comparison in enumerate(result.comparisons, start=1):
+        parts += [_claim(number, comparison, plan.scale), ""]
+    if result.failed:
+        parts.append(_failures(result))
+    finished = len({row["id"] for row in result.rows})
+    parts.append(
+        Text(
+            f"{finished} of {len(plan.cells)} cells finished, {result.ran} of "
+            f"them now · {plan.scale} scale · {plan.seeds} seeds",
+            style="dim",
+        )
+    )
+    parts.append(Text(f"evidence: {result.path}", style="dim", overflow="fold"))
+    return Group(*parts)
+
+
+def _arms(result: Result, condition: str) -> Table:
+    records = [r for r in result.arms if r["data"] == condition]
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(
+        f"arm, on {condition}" if condition else "arm", no_wrap=True
+    )
+    table.add_column(records[0]["metric"] or "", justify="right")
+    table.add_column("seeds", justify="right")
+    table.add_column("CPU s", justify="right")
+    for record in records:
+        seeds = f"{record['seeds']}"
+        if record["failed"]:
+            seeds += f", {record['failed']} failed"
+        table.add_row(
+            record["arm"],
+            _plus_minus(record["mean"], record["sd"]),
+            seeds,
+            number(record["cpu_seconds"]),
+        )
+    return table
+
+
+def _claim(number: int, comparison: Comparison, scale: str) -> RenderableType:
+    claim = comparison.claim
+    word = comparison.word or _waiting(comparison, scale)
+    head = Text.assemble(
+        f"{number}. ", (word, STYLES.get(comparison.word or "", "dim"))
+    )
+    on = f" (on {claim.on})" if claim.on else ""
+    lines: list[RenderableType] = [Text(f"{claim.statement}{on}")]
+    lines += [Text(line, style="dim") for line in _figures(comparison)]
+    if isinstance(claim, Exact) or comparison.verdict is None:
+        return Group(head, Padding(Group(*lines), (0, 0, 0, 3)))
+    bar = interval_bar(comparison)
+    if bar:
+        lines.insert(1, Text(bar))
+    return Group(head, Padding(Group(*lines), (0, 0, 0, 3)))
+
+
+def _waiting(comparison: Comparison, scale: str) -> str:
+    if scale == "smoke":
+        return "no verdict at smoke scale"
+    return f"{comparison.done} of {comparison.seeds} seeds"
+
+
+def _figures(comparison: Comparison) -> list[str]:
+    claim, verdict = comparison.claim, comparison.verdict
+    if isinstance(claim, Exact):
+        return [verdict.reason] if verdict else []
+    lines = []
+    if comparison.sides and comparison.done:
+        treatment, baseline = comparison.sides
+        lines.append(
+            f"{treatment.arm} {number(treatment.mean)} against "
+            f"{baseline.arm} {number(baseline.mean)}: {claim.metric}, "
+            f"{claim.better} is better"
+        )
+    if verdict is None:
+        return lines
+    if verdict.low is not None:
+        lines.append(
+            f"gain {number(verdict.mean)} "
+            f"[{number(verdict.low)}, {number(verdict.high)}], "
+            f"n = {verdict.n}, s = {number(verdict.sd)}; smallest effect "
+            f"{number(claim.smallest_effect)}, detectable "
+            f"{number(verdict.minimum_detectable)}"
+        )
+    if verdict.word in ("failed", "underpowered"):
+        lines.append(verdict.reason)
+    if comparison.new_data is not None:
+        low, high = (number(end) for end in comparison.new_data)
+        lines.append(
+            f"over splits and seeds of this data; for new data from the same "
+            f"source [{low}, {high}]"
+        )
+    if comparison.improvement is not None:
+        lines.append(
+            f"better in {comparison.improvement:.0%} of the pairs"
+            + _cost(comparison)
+        )
+    lines += _mishaps(comparison)
+    return lines
+
+
+def _cost(comparison: Comparison) -> str:
+    cost = comparison.cost or {}
+    names = {
+        "updates": "updates",
+        "evaluations": "gradient evaluations",
+        "cpu_seconds": "CPU seconds",
+    }
+    ratios = [
+        f"{ratio:.2g} x {names[kind]}" for kind, ratio in cost.items()
+    ]
+    return f"; cost {', '.join(ratios)}" if ratios else ""
+
+
+def _mishaps(comparison: Comparison) -> list[str]:
+    lines = []
+    for side in comparison.sides:
+        n = len(side.values)
+        if side.missed:
+            lines.append(f"{side.missed} of {n} runs of {side.arm} never got there")
+        if side.collapsed:
+            lines.append(
+                f"{side.collapsed} of {n} runs of {side.arm} learned nothing"
+            )
+    if comparison.done and not any(s.collapsed for s in comparison.sides):
+        lines.append(
+            f"0 of {comparison.done} runs collapsed (the rate could be up to "
+            f"{collapse_bound(comparison.done):.0%})"
+        )
+    return lines
+
+
+def interval_bar(comparison: Comparison) -> str | None:
+    """Returns the interval drawn around zero, claimed direction to the right.
+
+    The smallest effect that matters stands as `:` on both sides.
+    """
+    verdict, claim = comparison.verdict, comparison.claim
+    if verdict is None or verdict.low is None:
+        return None
+    ends = (verdict.low, verdict.high, 1.2 * claim.smallest_effect)
+    reach = max(abs(end) for end in ends)
+    if not math.isfinite(reach) or reach == 0:
+        return None
+    middle = _BAR // 2
+
+    def column(x: float) -> int:
+        return middle + round(x / reach * middle)
+
+    bar = [" "] * _BAR
+    for x in range(column(verdict.low), column(verdict.high) + 1):
+        bar[x] = "━"
+    bar[middle] = "┃" if bar[middle] == "━" else "│"
+    for x in (column(claim.smallest_effect), column(-claim.smallest_effect)):
+        bar[x] = "╏" if bar[x] == "━" else "┊"
+    bar[column(verdict.mean)] = "●"
+    return "worse " + "".join(bar) + " better"
+
+
+def _failures(result: Result) -> RenderableType:
+    lines: list[Any] = [Text(f"{len(result.failed)} cells failed", "bold red")]
+    reasons: dict[str, list[str]] = {}
+    for row in result.failed:
+        place = f"{row['arm']}/{row['seed']}"
+        reasons.setdefault(row["error"], []).append(place)
+    for reason, places in reasons.items():
+        lines.append(Text(f"  {', '.join(places)}: {reason}"))
+    lines.append(Text("  --retry-failed runs them again"))
+    return Group(*lines, "")
+
+
+def _plus_minus(mean: float, sd: float) -> str:
+    if not math.isfinite(mean):
+        return "-" if math.isnan(mean) else str(mean)
+    if not math.isfinite(sd):
+        return number(mean)
+    return f"{number(mean)} ± {number(sd)}"

@@ -75,7 +75,6 @@ def judge(
 
     Example:
 
-
     >>> judge([0.9, 1.2, 1.1, 0.8, 1.0, 1.3], smallest_effect=0.5).word
     'reproduced'
     """

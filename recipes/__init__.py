@@ -1,0 +1,1 @@
+"""Recipes by topic, the harness that runs them, and the `regimen` command."""

@@ -174,9 +174,9 @@ def run(
         if as_json:
             _print_json(finite(result.to_json()))
         else:
-            from .harness.terminal import view
+            from .harness.terminal import show
 
-            Console().print(view(result))
+            show(result)
         failed = failed or bool(result.failed)
     if failed:
         raise typer.Exit(1)
@@ -270,3 +270,7 @@ def _progress(quiet: bool) -> Any:
 
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Recipes on what training is made of."""

@@ -7,6 +7,8 @@ differentiation of the same net in Keras, and against central differences,
 which need two evaluations of the loss for each of the weights.
 """
 
+from itertools import pairwise
+
 import keras
 import numpy as np
 
@@ -78,7 +80,10 @@ def autodiff(weights, x, y, activation):
 
 
 def relative_error(ours, reference):
-    flat = [np.concatenate([a.ravel() for p in g for a in p]) for g in (ours, reference)]
+    flat = [
+        np.concatenate([a.ravel() for p in g for a in p])
+        for g in (ours, reference)
+    ]
     return np.linalg.norm(flat[0] - flat[1]) / np.linalg.norm(flat[1])
 
 
@@ -87,7 +92,7 @@ def measure(hp, seed):
     rng = np.random.default_rng(seed)
     weights = [
         (rng.normal(size=(n, m)) / np.sqrt(n), 0.1 * rng.normal(size=m))
-        for n, m in zip(SIZES[:-1], SIZES[1:], strict=True)
+        for n, m in pairwise(SIZES)
     ]
     x = rng.normal(size=(32, SIZES[0]))
     y = rng.normal(size=(32, SIZES[-1]))

@@ -1,5 +1,6 @@
 """What a cell costs: CPU seconds, wall seconds, peak memory."""
 
+import contextlib
 import resource
 import sys
 import time
@@ -20,11 +21,9 @@ class Cost:
     """
 
     def __init__(self) -> None:
-        try:
-            # Linux forgets the peak of the cells before this one.
+        with contextlib.suppress(OSError):
+            # Linux then forgets the peak of the cells before this one.
             _CLEAR.write_text("5")
-        except OSError:
-            pass
         self._cpu = time.process_time()
         self._wall = time.perf_counter()
 
@@ -37,11 +36,9 @@ class Cost:
 
 
 def _peak_memory() -> float:
-    try:
+    with contextlib.suppress(OSError):
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
-    except OSError:
-        pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024**2 if sys.platform == "darwin" else 1024)

@@ -16,6 +16,7 @@ _MODELS_PER_PROCESS = 100
 # A cell that ended so many workers is given up. Another try costs an import.
 _DEATHS_PER_CELL = 2
 
+
 class Engine:
     """A context in which cells run, and come back as rows when they finish.
 
@@ -133,6 +134,10 @@ def _dask(workers: int) -> Iterator[Any]:
         "distributed.scheduler.worker-saturation": 1.0,
         "distributed.scheduler.allowed-failures": _DEATHS_PER_CELL - 1,
         "distributed.admin.low-level-log-length": 0,
+        # Ctrl-C reaches the whole process group; the parent ends the workers.
+        "distributed.worker.preload": [
+            "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+        ],
     }
     with (
         dask.config.set(config),
@@ -176,6 +181,9 @@ def _import_keras() -> None:
         import keras
 
         if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # It logs what is not there.
             # A warning for each model that is compiled: they are many.
             logging.getLogger("tensorflow").setLevel(logging.ERROR)
     finally:

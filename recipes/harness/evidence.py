@@ -65,9 +65,7 @@ class Evidence:
         self.shipped = shipped if shipped != path else None
         self.repaired: str | None = None
 
-    def read(
-        self, kind: str | None = None
-    ) -> tuple[list[Row], list[Problem]]:
+    def read(self, kind: str | None = None) -> tuple[list[Row], list[Problem]]:
         """Returns all rows, shipped ones first, and the lines that are none.
 
         Args:

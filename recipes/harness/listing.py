@@ -57,7 +57,9 @@ def search(found: "Search") -> RenderableType:
     for arm, best in found.best.items():
         mine = [e for e in found.executions if e["arm"] == arm]
         settings = ", ".join(
-            f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+            f"{name}={value:.4g}"
+            if isinstance(value, float)
+            else f"{name}={value}"
             for name, value in best["hyperparameters"].items()
         )
         table.add_row(

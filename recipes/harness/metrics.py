@@ -13,7 +13,7 @@ from typing import Any
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Metric:
     """A figure of one cell.
 
@@ -41,7 +41,7 @@ class Metric:
         """What a search may choose by: this figure without test data."""
         return self.on_validation if self.reads_test else self
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.label
 
 

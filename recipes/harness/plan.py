@@ -1,5 +1,6 @@
 """What is to be run: a recipe's cells, refused at the door if they cannot."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,10 +47,17 @@ class Plan:
     def attempt(self) -> str:
         """Stands for this code with these settings, whatever the seeds."""
         cell = self.cells[0]
-        claims = [str(claim) for claim in self.claims]
+        worded = {"statement": "", "source": ""}  # Words change no test.
+        claims = [str(replace(claim, **worded)) for claim in self.claims]
         return digest(
-            [self.code, cell.backend, self.scale, claims]
-            + [self.arms, self.conditions]
+            [
+                self.code,
+                cell.backend,
+                self.scale,
+                claims,
+                self.arms,
+                self.conditions,
+            ]
         )
 
     def replaced(self, cells: Sequence[Cell]) -> "Plan":
@@ -106,17 +114,20 @@ def make_plan(
     }
     declared = tuple(at_scale.data)
     conditions = declared if data is None else (data,)
-    first = conditions[0]
-    claims = []
+    if data is not None and recipe.measure is not None:
+        raise RefusalError(
+            f"{file.stem} measures without data. Received: data={data!r}"
+        )
+    claims: dict[Any, Claim | Exact] = {}
     for claim in recipe.claims:
-        on = claim.on if claim.on in conditions else first
-        if data is not None and claim.on not in (None, data):
-            if data in declared:
-                continue  # A claim about another of the recipe's own data.
+        if data in declared and claim.on not in (None, data):
+            continue  # It is about another of the recipe's own data.
         if set(claim.arms) <= set(chosen):
-            moved = replace(claim, on=on)
-            if moved not in claims:
-                claims.append(moved)
+            on = claim.on if claim.on in conditions else conditions[0]
+            # On one data set, what was said of several is said once.
+            claims.setdefault(
+                (claim.arms, claim.metric.label, on), replace(claim, on=on)
+            )
     chosen, space = _tried(
         recipe, at_scale, conditions, chosen, settings or {}, file
     )
@@ -143,7 +154,7 @@ def make_plan(
         summary=source.describe_source(file).summary,
         scale=scale,
         seeds=seeds or at_scale.seeds,
-        claims=tuple(claims),
+        claims=tuple(claims.values()),
         arms=chosen,
         conditions=conditions,
         cells=tuple(cells),
@@ -165,19 +176,29 @@ def _tried(recipe, at_scale, conditions, arms, settings, file):
     from .splits import Data
     from .training import prepared
 
+    def try_arm(hp):
+        if recipe.measure is not None:
+            if settings:
+                recipe.measure(hp, 0)
+            return
+        for name in conditions:
+            splits = condition(at_scale.data, name)(0)
+            data = Data(splits.to(recipe.takes, recipe.target))
+        prepared(recipe, hp, data, seed=0)
+        for setting in vars(at_scale).values():
+            if not isinstance(setting, Mapping):
+                resolve(setting, hp)
+
     tried = {}
     for arm, own in arms.items():
-        hp = tried[arm] = HyperParameters({**own, **settings})
-        if recipe.measure is None:
-            for name in conditions:
-                splits = condition(at_scale.data, name)(0)
-                data = Data(splits.to(recipe.takes, recipe.target))
-            prepared(recipe, hp, data, seed=0)
-            for setting in vars(at_scale).values():
-                if not isinstance(setting, Mapping):
-                    resolve(setting, hp)
-        elif settings:
-            recipe.measure(hp, 0)
+        tried[arm] = HyperParameters({**own, **settings})
+        try:
+            try_arm(tried[arm])
+        except RefusalError:
+            raise
+        except Exception:
+            # The recipe's own fault: its cells become rows that say so.
+            logging.getLogger(__name__).debug("%s fails", arm, exc_info=True)
     asked = {name for hp in tried.values() for name in hp.declared()}
     # The hooks may ask for more than building does.
     known = sorted(asked | set(named_hyperparameters(file)))

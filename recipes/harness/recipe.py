@@ -2,6 +2,7 @@
 
 import copy
 import math
+import runpy
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from .claim import Claim, Exact
 
 if TYPE_CHECKING:
     from .result import Result
+
+# The floor above: called by its name, as `python -m` does.
+_COMMAND = __name__.rpartition(".harness")[0] + ".cli"
 
 SCALES = ("smoke", "cpu", "gpu", "full")
 TAKES = ("vector", "image", "sequence")
@@ -213,9 +217,8 @@ class Recipe:
     @property
     def file(self) -> Path:
         """The script that declares this recipe."""
-        for name, module in list(sys.modules.items()):
-            if vars(module).get("recipe") is self and module.__file__:
-                del name
+        for module in list(sys.modules.values()):
+            if getattr(module, "recipe", None) is self and module.__file__:
                 return Path(module.__file__).resolve()
         raise ValueError(
             "A recipe is run from its file, where workers can import it: "
@@ -238,10 +241,9 @@ class Recipe:
         return run_recipe(self.file, **options)
 
     def main(self) -> None:
-        """Runs this recipe with the arguments of the command line."""
-        from ..cli import main
-
-        main(["run", str(self.file), *sys.argv[1:]])
+        """Hands over to `regimen run`, with the arguments of the script."""
+        sys.argv[1:] = ["run", str(self.file), *sys.argv[1:]]
+        runpy.run_module(_COMMAND, run_name="__main__", alter_sys=True)
 
 
 def resolve(setting: Any, hp: Any) -> Any:

@@ -24,7 +24,7 @@ def reuse(
     Its compiled epoch is what is reused. Whatever was compiled in, such as a
     dropout rate, stands in the key: after the trace it would be ignored.
     """
-    if why_plain_fit(model) is not None:
+    if why_plain_fit(model, *splits.train) is not None:
         return model, False
     try:
         key = digest(

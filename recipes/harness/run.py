@@ -108,8 +108,9 @@ def run_recipe(
             known.append(row)
             reporter.finished(row)
     comparisons = _judged(plan, known, evidence)
-    ids = {cell.id for cell in plan.cells}
-    rows = [row for row in known if row.get("id") in ids]
+    # In the order of the plan: the order in which cells finish is chance.
+    latest = {row.get("id"): row for row in known}
+    rows = [latest[c.id] for c in plan.cells if c.id in latest]
     return Result(plan, rows, comparisons, len(pending), evidence.path)
 
 

@@ -23,3 +23,14 @@ def number(value: float | None) -> str:
     if value and not 1e-3 <= abs(value) < 1e5:
         return f"{value:.2e}"
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def rounded(value: float | None, unit: float) -> str:
+    """Returns a number to a hundredth of a unit, or to three digits.
+
+    >>> rounded(1.5e-9, unit=0.01), rounded(-0.01234, unit=0.01)
+    ('0', '-0.0123')
+    """
+    if value is not None and abs(value) < unit / 200:
+        return "0"
+    return number(value)

@@ -12,7 +12,7 @@ from rich.text import Text
 from .claim import Exact
 from .comparison import Comparison
 from .result import Result
-from .styles import STYLES, number
+from .styles import STYLES, number, rounded
 from .verdict import collapse_bound
 
 _BAR = 33  # Columns of an interval bar, zero in the middle one.
@@ -29,6 +29,15 @@ def render(result: Result, width: int = 80) -> str:
     )
 
 
+def show(result: Result) -> None:
+    """Prints a result: in colour on a terminal, as plain text in a pipe."""
+    console = Console()
+    if console.is_terminal:
+        console.print(view(result))
+    else:
+        print(render(result))
+
+
 def view(result: Result) -> RenderableType:
     """Returns a result for a Rich console."""
     plan = result.plan
@@ -36,8 +45,8 @@ def view(result: Result) -> RenderableType:
     parts: list[RenderableType] = [head, ""]
     for condition in plan.conditions:
         parts += [_arms(result, condition), ""]
-    for number, comparison in enumerate(result.comparisons, start=1):
-        parts += [_claim(number, comparison, plan.scale), ""]
+    for place, comparison in enumerate(result.comparisons, start=1):
+        parts += [_claim(place, comparison, plan.scale), ""]
     if result.failed:
         parts.append(_failures(result))
     finished = len({row["id"] for row in result.rows})
@@ -74,20 +83,19 @@ def _arms(result: Result, condition: str) -> Table:
     return table
 
 
-def _claim(number: int, comparison: Comparison, scale: str) -> RenderableType:
+def _claim(place: int, comparison: Comparison, scale: str) -> RenderableType:
     claim = comparison.claim
     word = comparison.word or _waiting(comparison, scale)
     head = Text.assemble(
-        f"{number}. ", (word, STYLES.get(comparison.word or "", "dim"))
+        f"{place}. ",
+        (word, STYLES.get(comparison.word or "", "dim")),
+        f"  {claim.statement}",
+        (f" (on {claim.on})" if claim.on else "", "dim"),
     )
-    on = f" (on {claim.on})" if claim.on else ""
-    lines: list[RenderableType] = [Text(f"{claim.statement}{on}")]
-    lines += [Text(line, style="dim") for line in _figures(comparison)]
-    if isinstance(claim, Exact) or comparison.verdict is None:
-        return Group(head, Padding(Group(*lines), (0, 0, 0, 3)))
+    lines = [Text(line, style="dim") for line in _figures(comparison)]
     bar = interval_bar(comparison)
     if bar:
-        lines.insert(1, Text(bar))
+        lines.insert(0, Text(bar))
     return Group(head, Padding(Group(*lines), (0, 0, 0, 3)))
 
 
@@ -102,51 +110,57 @@ def _figures(comparison: Comparison) -> list[str]:
     if isinstance(claim, Exact):
         return [verdict.reason] if verdict else []
     lines = []
-    if comparison.sides and comparison.done:
-        treatment, baseline = comparison.sides
-        lines.append(
-            f"{treatment.arm} {number(treatment.mean)} against "
-            f"{baseline.arm} {number(baseline.mean)}: {claim.metric}, "
-            f"{claim.better} is better"
+    if verdict is not None and verdict.low is not None:
+        unit = claim.smallest_effect
+        mean, low, high = (
+            rounded(x, unit) for x in (verdict.mean, verdict.low, verdict.high)
         )
+        lines.append(
+            f"gain {mean} [{low}, {high}] in {claim.metric}, matters from "
+            f"{number(unit)}"
+        )
+    if comparison.done and comparison.sides:
+        means = ", ".join(
+            f"{side.arm} {number(side.mean)}" for side in comparison.sides
+        )
+        spread = ""
+        if verdict is not None and verdict.sd is not None:
+            spread = (
+                f"; n = {verdict.n}, s = {number(verdict.sd)}, detectable "
+                f"{number(verdict.minimum_detectable)}"
+            )
+        lines.append(means + spread)
     if verdict is None:
         return lines
-    if verdict.low is not None:
-        lines.append(
-            f"gain {number(verdict.mean)} "
-            f"[{number(verdict.low)}, {number(verdict.high)}], "
-            f"n = {verdict.n}, s = {number(verdict.sd)}; smallest effect "
-            f"{number(claim.smallest_effect)}, detectable "
-            f"{number(verdict.minimum_detectable)}"
-        )
     if verdict.word in ("failed", "underpowered"):
         lines.append(verdict.reason)
-    if comparison.new_data is not None:
-        low, high = (number(end) for end in comparison.new_data)
-        lines.append(
-            f"over splits and seeds of this data; for new data from the same "
-            f"source [{low}, {high}]"
-        )
     if comparison.improvement is not None:
         lines.append(
             f"better in {comparison.improvement:.0%} of the pairs"
             + _cost(comparison)
         )
-    lines += _mishaps(comparison)
-    return lines
+    if comparison.new_data is not None:
+        low, high = (
+            rounded(end, claim.smallest_effect) for end in comparison.new_data
+        )
+        lines.append(
+            "on this data and budget, over splits and seeds; for new data "
+            f"from the same source [{low}, {high}]"
+        )
+    return lines + _mishaps(comparison)
 
 
 def _cost(comparison: Comparison) -> str:
-    cost = comparison.cost or {}
+    ratios = dict(comparison.cost or {})
+    if ratios.get("evaluations") == ratios.get("updates"):
+        ratios.pop("evaluations", None)
     names = {
         "updates": "updates",
         "evaluations": "gradient evaluations",
         "cpu_seconds": "CPU seconds",
     }
-    ratios = [
-        f"{ratio:.2g} x {names[kind]}" for kind, ratio in cost.items()
-    ]
-    return f"; cost {', '.join(ratios)}" if ratios else ""
+    told = [f"{ratios[k]:.2f} x {names[k]}" for k in names if k in ratios]
+    return f", at {', '.join(told)}" if told else ""
 
 
 def _mishaps(comparison: Comparison) -> list[str]:
@@ -154,14 +168,16 @@ def _mishaps(comparison: Comparison) -> list[str]:
     for side in comparison.sides:
         n = len(side.values)
         if side.missed:
-            lines.append(f"{side.missed} of {n} runs of {side.arm} never got there")
+            lines.append(
+                f"{side.missed} of {n} runs of {side.arm} never got there"
+            )
         if side.collapsed:
             lines.append(
                 f"{side.collapsed} of {n} runs of {side.arm} learned nothing"
             )
     if comparison.done and not any(s.collapsed for s in comparison.sides):
         lines.append(
-            f"0 of {comparison.done} runs collapsed (the rate could be up to "
+            f"collapsed runs: 0 of {comparison.done} (the rate could be up to "
             f"{collapse_bound(comparison.done):.0%})"
         )
     return lines

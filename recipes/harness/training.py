@@ -68,7 +68,7 @@ def prepared(
                 + (", not compiled" if isinstance(model, keras.Model) else "")
             )
         if not model.built:
-            model.build((None, *data.input_shape))
+            model(keras.KerasTensor((None, *data.input_shape)))
         pair_streams(model)
     return model
 

@@ -1,0 +1,1 @@
+"""Recipes on what keeps activations in range."""

@@ -1,0 +1,1 @@
+"""Recipes on what keeps a net from overfitting."""

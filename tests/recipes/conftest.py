@@ -82,7 +82,7 @@ def measure(hp, seed):
     if fault == "crash":
         import ctypes
         ctypes.string_at(0)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, int(bonus)])
     figure = float(rng.integers(1, 7)) + bonus + rng.normal()
     return {"eyes": float("nan") if fault == "nan" else figure}
 

@@ -99,13 +99,20 @@ def _plainly(command: Callable) -> Callable:
 
 @app.command("list")
 @_plainly
-def list_recipes(as_json: Json = False) -> None:
+def list_recipes(
+    as_json: Json = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the README's table.")
+    ] = False,
+) -> None:
     """Lists the recipes, each with its headline claim and verdict."""
     from .harness import catalogue, evidence, listing
 
     entries = catalogue.entries()
     if as_json:
         _print_json(evidence.finite([e.to_json() for e in entries]))
+    elif markdown:
+        print(listing.markdown(entries))
     else:
         Console().print(listing.recipes(entries))
 

@@ -28,6 +28,7 @@ class Entry:
         seeds: Seeds behind the word.
         seconds: CPU seconds that all cells of the verdict took.
         stale: Whether the code has changed since.
+        claims: All claims of the verdict, as its row holds them.
     """
 
     name: str
@@ -39,10 +40,11 @@ class Entry:
     seeds: int | None
     seconds: float | None
     stale: bool
+    claims: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(self)
-        del fields["stale"]
+        del fields["stale"], fields["claims"]
         return fields
 
 
@@ -76,6 +78,7 @@ def entry(file: Path) -> Entry:
         seeds=newest["n"] if newest else None,
         seconds=newest["cpu_seconds"] if newest else None,
         stale=bool(newest) and not current,
+        claims=tuple(newest["claims"]) if newest else (),
     )
 
 

@@ -237,7 +237,8 @@ def _failure(
     claim: Claim, plan: Plan, rows: Mapping[str, Sequence[Row]]
 ) -> str | None:
     """Returns why there is nothing to judge, before any statistics."""
-    if plan.arms[claim.treatment] == plan.arms[claim.baseline]:
+    treatment, baseline = (plan.arms[arm][claim.on] for arm in claim.arms)
+    if treatment == baseline:
         return "Both arms have the same settings."
     failed = sum(r["status"] != "done" for side in rows.values() for r in side)
     if failed and claim.worst is None:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .catalogue import Entry, Health
-from .styles import STYLES, number
+from .styles import STYLES, number, rounded
 
 if TYPE_CHECKING:
     from .tuning import Search
@@ -34,6 +34,30 @@ def recipes(entries: Sequence[Entry]) -> RenderableType:
         )
         table.add_row(Text(f"  {entry.claim}", "dim"))
     return table
+
+
+def markdown(entries: Sequence[Entry]) -> str:
+    """Returns the table of the README, from the rows of evidence alone."""
+    lines = [
+        "| recipe | claim | verdict | effect | seeds | CPU s |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for entry in entries:
+        for claim in entry.claims:
+            effect = ""
+            if claim.get("low") is not None:
+                unit = claim["smallest_effect"]
+                mean, low, high = (
+                    rounded(claim[key], unit) for key in ("mean", "low", "high")
+                )
+                effect = f"{mean} [{low}, {high}]"
+            on = f" ({claim['on']})" if claim["on"] else ""
+            lines.append(
+                f"| {entry.name} | {claim['statement']}{on} | "
+                f"{claim['verdict']} | {effect} | {entry.seeds} | "
+                f"{number(entry.seconds)} |"
+            )
+    return "\n".join(lines)
 
 
 def states(states: Sequence[Health]) -> RenderableType:

@@ -41,7 +41,8 @@ def paired(seed: int) -> Iterator[Callable[[keras.Model], None]]:
     >>> bare == first_weight(keras.layers.Dropout(0.5), dense)
     True
     """
-    keras.utils.clear_session()
+    # Names start anew; collecting garbage would take a fifth of a cell.
+    keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed)
     wrappers: set[str] = set()
     add_weight = keras.layers.Layer.add_weight

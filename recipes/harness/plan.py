@@ -23,7 +23,7 @@ class Plan:
         scale: String.
         seeds: Integer. Seeds per arm that a verdict needs.
         claims: The claims, each with its data condition filled in.
-        arms: The settings of each arm, by name.
+        arms: The settings of each arm, by its name and the data condition.
         conditions: The names of the data conditions.
         cells: Every cell, in the order in which they are run: all arms of a
             seed before the next seed, so that what is interrupted is paired.
@@ -37,7 +37,7 @@ class Plan:
     scale: str
     seeds: int
     claims: tuple[Claim | Exact, ...]
-    arms: Mapping[str, dict[str, Any]]
+    arms: Mapping[str, Mapping[str, dict[str, Any]]]
     conditions: tuple[str, ...]
     cells: tuple[Cell, ...]
     space: Mapping[str, list[dict[str, Any]]]
@@ -59,9 +59,6 @@ class Plan:
                 self.conditions,
             ]
         )
-
-    def replaced(self, cells: Sequence[Cell]) -> "Plan":
-        return replace(self, cells=tuple(cells))
 
 
 def make_plan(
@@ -107,29 +104,32 @@ def make_plan(
                 f"no arm named {arm!r} in {file.stem}; it has "
                 + ", ".join(recipe.arms)
             )
-    chosen = {
-        name: dict(arm.fixed) if searching else arm.settings
-        for name, arm in recipe.arms.items()
-        if not arms or name in arms
-    }
     declared = tuple(at_scale.data)
     conditions = declared if data is None else (data,)
     if data is not None and recipe.measure is not None:
         raise RefusalError(
             f"{file.stem} measures without data. Received: data={data!r}"
         )
+    chosen = {
+        name: {
+            condition: dict(arm.fixed) if searching else arm.on(condition)
+            for condition in conditions
+        }
+        for name, arm in recipe.arms.items()
+        if not arms or name in arms
+    }
     claims: dict[Any, Claim | Exact] = {}
+    foreign = not set(conditions) <= set(declared)
     for claim in recipe.claims:
         if data in declared and claim.on not in (None, data):
             continue  # It is about another of the recipe's own data.
         if set(claim.arms) <= set(chosen):
             on = claim.on if claim.on in conditions else conditions[0]
-            # On one data set, what was said of several is said once.
-            claims.setdefault(
-                (claim.arms, claim.metric.label, on), replace(claim, on=on)
-            )
+            # On foreign data, what was said of several is said once.
+            key = (claim.arms, claim.metric.label) if foreign else len(claims)
+            claims.setdefault(key, replace(claim, on=on))
     chosen, space = _tried(
-        recipe, at_scale, conditions, chosen, settings or {}, file
+        recipe, at_scale, chosen, settings or {}, file, searching
     )
     backend = _backend()
     cells = [
@@ -140,13 +140,13 @@ def make_plan(
             seed=seed,
             scale=scale,
             data=condition,
-            settings=given,
+            settings=by_condition[condition],
             code=code,
             backend=backend,
         )
         for seed in range(seeds or at_scale.seeds)
         for condition in conditions
-        for arm, given in chosen.items()
+        for arm, by_condition in chosen.items()
     ]
     return Plan(
         recipe=file.stem,
@@ -163,7 +163,7 @@ def make_plan(
     )
 
 
-def _tried(recipe, at_scale, conditions, arms, settings, file):
+def _tried(recipe, at_scale, arms, settings, file, searching):
     """Builds each arm once, so that a bad setting is refused before the run.
 
     Returns the settings of each arm (those of the user only where the arm
@@ -176,54 +176,58 @@ def _tried(recipe, at_scale, conditions, arms, settings, file):
     from .splits import Data
     from .training import prepared
 
-    def try_arm(hp):
+    def try_arm(hp, data_name):
         if recipe.measure is not None:
-            if settings:
+            if settings or searching:
                 recipe.measure(hp, 0)
             return
-        for name in conditions:
-            splits = condition(at_scale.data, name)(0)
-            data = Data(splits.to(recipe.takes, recipe.target))
+        splits = condition(at_scale.data, data_name)(0)
+        data = Data(splits.to(recipe.takes, recipe.target))
         prepared(recipe, hp, data, seed=0)
         for setting in vars(at_scale).values():
             if not isinstance(setting, Mapping):
                 resolve(setting, hp)
 
     tried = {}
-    for arm, own in arms.items():
-        tried[arm] = HyperParameters({**own, **settings})
-        try:
-            try_arm(tried[arm])
-        except RefusalError:
-            raise
-        except Exception:
-            # The recipe's own fault: its cells become rows that say so.
-            logging.getLogger(__name__).debug("%s fails", arm, exc_info=True)
+    for arm, by_condition in arms.items():
+        for data_name, own in by_condition.items():
+            hp = tried[arm, data_name] = HyperParameters({**own, **settings})
+            try:
+                try_arm(hp, data_name)
+                unused.update({name: arm for name in hp.unused()})
+            except RefusalError:
+                raise
+            except Exception:
+                # The recipe's own fault: its cells become rows that say so.
+                logging.getLogger(__name__).debug(arm, exc_info=True)
     asked = {name for hp in tried.values() for name in hp.declared()}
     # The hooks may ask for more than building does.
     known = sorted(asked | set(named_hyperparameters(file)))
-    for arm, hp in tried.items():
+    for (arm, _), hp in tried.items():
         for name in hp.unused():
             if name not in known:
                 raise RefusalError(
                     f"no hyperparameter named {name!r} in {file.stem} (arm "
                     f"{arm!r}); it asks for {', '.join(known) or 'none'}"
                 )
+
+    def asks(arm, data_name, name):
+        return name in tried[arm, data_name].declared() or name not in asked
+
     given = {
-        arm: own
-        | {
-            name: value
-            for name, value in settings.items()
-            if name in tried[arm].declared() or name not in asked
+        arm: {
+            data_name: own
+            | {n: v for n, v in settings.items() if asks(arm, data_name, n)}
+            for data_name, own in by_condition.items()
         }
-        for arm, own in arms.items()
+        for arm, by_condition in arms.items()
     }
     space = {
         arm: [
             {"kind": type(free).__name__, **free.get_config()}
-            for free in hp.free()
+            for free in tried[arm, next(iter(by_condition))].free()
         ]
-        for arm, hp in tried.items()
+        for arm, by_condition in arms.items()
     }
     return given, space
 

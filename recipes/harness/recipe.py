@@ -33,30 +33,39 @@ class Arm:
             differ in one thing. A search leaves them alone.
         tuned: Hyperparameters that a search found on validation data, with
             the same budget for each arm.
+        tuned_on: The same by data condition, for a recipe of several: what
+            is best where labels are noisy need not be where they are clean.
 
     Raises:
         ValueError: If a name is both fixed and tuned.
 
     Example:
 
-    >>> Arm({"rate": 0.5}, tuned={"learning_rate": 1e-3}).settings
-    {'rate': 0.5, 'learning_rate': 0.001}
+    >>> arm = Arm({"rate": 0.5}, tuned_on={"clean": {"learning_rate": 0.1}})
+    >>> arm.on("clean"), arm.on("noisy")
+    ({'rate': 0.5, 'learning_rate': 0.1}, {'rate': 0.5})
     """
 
     fixed: Mapping[str, Any] = field(default_factory=dict)
     tuned: Mapping[str, Any] = field(default_factory=dict)
+    tuned_on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        twice = sorted(set(self.fixed) & set(self.tuned))
+        tuned = {*self.tuned, *(n for t in self.tuned_on.values() for n in t)}
+        twice = sorted(set(self.fixed) & tuned)
         if twice:
             raise ValueError(
                 "`fixed` and `tuned` must not share a name. "
                 f"Received: {', '.join(twice)} in both"
             )
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {**self.fixed, **self.tuned}
+    def on(self, condition: str = "") -> dict[str, Any]:
+        """Returns the arm's settings under a data condition."""
+        return {
+            **self.fixed,
+            **self.tuned,
+            **self.tuned_on.get(condition, {}),
+        }
 
 
 @dataclass(frozen=True)

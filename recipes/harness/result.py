@@ -66,7 +66,7 @@ class Result:
                     {
                         "arm": arm,
                         "data": condition,
-                        "settings": self.plan.arms[arm],
+                        "settings": self.plan.arms[arm][condition],
                         "seeds": len(done),
                         "failed": len(mine) - len(done),
                         "metric": metric.label if metric else None,

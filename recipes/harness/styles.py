@@ -22,7 +22,8 @@ def number(value: float | None) -> str:
         return "-"
     if value and not 1e-3 <= abs(value) < 1e5:
         return f"{value:.2e}"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    # From 999.5 on, three digits would be 1e+03.
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
 def rounded(value: float | None, unit: float) -> str:

@@ -134,6 +134,7 @@ def search_recipe(
             arms=tuple(arms),
             data=data,
             settings=dict(settings or {}),
+            seeds=1,
             searching=True,
         )
         metric = _objective(plan, objective)
@@ -343,7 +344,10 @@ def _oracle(
         hp._register(kind.from_config(config))
     if not space:
         hp.Fixed(_NOTHING, True)
-    make = {"random": oracles.RandomSearch, "grid": oracles.GridSearch}[tuner]
+    make = {
+        "random": oracles.RandomSearchOracle,
+        "grid": oracles.GridSearchOracle,
+    }[tuner]
     oracle = make(
         objective=keras_tuner.Objective("score", "min"),
         max_trials=trials,

@@ -38,7 +38,7 @@ def plan_of(claims, seeds=10, scale="cpu", arms=None):
         scale=scale,
         seeds=seeds,
         claims=tuple(claims),
-        arms=arms,
+        arms={name: {"": given} for name, given in arms.items()},
         conditions=("",),
         cells=cells,
         space={},

@@ -42,7 +42,9 @@ def test_a_users_recipe_finds_the_helper_beside_it(write):
 def test_an_edited_file_is_imported_anew(measured):
     assert discovery.load(measured).at("cpu").seeds == 10
     text = measured.read_text()
-    measured.write_text(text.replace("measure=measure", "measure=measure,seeds=4"))
+    measured.write_text(
+        text.replace("measure=measure", "measure=measure,seeds=4")
+    )
     assert discovery.load(measured).at("cpu").seeds == 4
 
 
@@ -59,9 +61,7 @@ def test_an_edited_file_is_imported_anew(measured):
         ),
     ],
 )
-def test_a_file_that_is_no_recipe_is_refused_by_its_name(
-    write, text, sentence
-):
+def test_a_file_that_is_no_recipe_is_refused_by_its_name(write, text, sentence):
     path = write(text, "bad")
     with pytest.raises(RefusalError, match=rf"bad\.py.*{sentence}"):
         discovery.load(path)

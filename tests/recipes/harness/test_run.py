@@ -88,7 +88,10 @@ def test_a_single_arm_gives_no_verdict_but_its_rows(measured, tmp_path):
     [
         ({"seeds": 0}, "`seeds` must be a whole number.*0"),
         ({"workers": -1}, "`workers` must be a whole number"),
-        ({"arms": ["fiar"]}, "no arm named 'fiar' in dice; it has fair, loaded"),
+        (
+            {"arms": ["fiar"]},
+            "no arm named 'fiar' in dice; it has fair, loaded",
+        ),
         ({"data": "digits"}, "dice measures without data.*'digits'"),
         ({"settings": {"bonis": 1}}, "no hyperparameter named 'bonis'.*bonus"),
         ({"settings": {"bonus": 10.0}}, "'bonus' must be a number from 0 to 9"),

@@ -8,7 +8,7 @@ from keras_regimen.recipes.harness.discovery import load
 
 
 def row_of(file, arm="deep", seed=0, scale="cpu", **settings):
-    fixed = load(file).arms[arm].settings
+    fixed = load(file).arms[arm].on()
     row = training.run_cell(
         Cell(file.stem, str(file), arm, seed, scale, "", {**fixed, **settings})
     )
@@ -34,7 +34,11 @@ def edited(fitted):
 def test_a_row_says_what_was_run_and_what_came_out(fitted):
     row = row_of(fitted)
     # 60 rows in batches of 16: 4 updates, the last of 12 rows; 4 epochs.
-    assert (row["steps_per_epoch"], row["updates"], row["budget"]) == (4, 16, 16)
+    assert (row["steps_per_epoch"], row["updates"], row["budget"]) == (
+        4,
+        16,
+        16,
+    )
     assert row["items"] == {"train": 60, "validation": 30, "test": 50}
     # 2*4+4, 4*4+4, 4*2+2.
     assert row["parameters"] == 12 + 20 + 10
@@ -127,12 +131,10 @@ def test_arms_see_the_same_order_of_rows(edited):
     first, second = (
         training.Fitting(settings, hp, splits, seed=0).order for _ in range(2)
     )
-    np.testing.assert_array_equal(
-        first.permutation(60), second.permutation(60)
-    )
+    np.testing.assert_array_equal(first.permutation(60), second.permutation(60))
 
 
-TWO_PHASES = '''
+TWO_PHASES = """
 def train(hp, model, data, fit):
     fit(model, epochs=2, phase="coarse")
     model.optimizer.learning_rate = 0.0
@@ -148,7 +150,7 @@ def evaluate(hp, model, data):
 recipe = Recipe(
     train=train,
     evaluate=evaluate,
-'''
+"""
 
 
 def test_train_may_fit_often_into_one_history(edited):
@@ -203,7 +205,9 @@ def test_chance_is_the_error_of_the_most_frequent_class(fitted):
 
 
 def failed(file, **settings):
-    row = training.run_cell(Cell("c", str(file), "deep", 0, "cpu", "", settings))
+    row = training.run_cell(
+        Cell("c", str(file), "deep", 0, "cpu", "", settings)
+    )
     assert row["status"] == "failed"
     return row["error"]
 

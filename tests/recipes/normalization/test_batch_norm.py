@@ -1,0 +1,35 @@
+import keras
+import pytest
+
+from keras_regimen.custom_layers import UnbiasedBatchNormalization
+from keras_regimen.recipes.harness.hyperparameters import HyperParameters
+from keras_regimen.recipes.harness.splits import Data
+from keras_regimen.recipes.normalization.batch_norm import recipe
+
+
+@pytest.mark.parametrize(
+    ("arm", "kind", "count"),
+    [
+        ("sigmoid", keras.layers.BatchNormalization, 0),
+        ("relu", keras.layers.BatchNormalization, 0),
+        ("relu_batch_norm", keras.layers.BatchNormalization, 6),
+        ("relu_unbiased", UnbiasedBatchNormalization, 6),
+    ],
+)
+def test_an_arm_normalizes_every_hidden_layer_or_none(arm, kind, count):
+    splits = recipe.at("smoke").data[""](0).to("vector", "classes")
+    hp = HyperParameters(recipe.arms[arm].on())
+    model = recipe.build(hp, Data(splits))
+    assert sum(type(layer) is kind for layer in model.layers) == count
+    sigmoid = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Activation)
+        and layer.get_config()["activation"] == "sigmoid"
+    ]
+    assert len(sigmoid) == (6 if arm.startswith("sigmoid") else 0)
+
+
+def test_the_budget_is_800_updates():
+    cpu = recipe.at("cpu")
+    assert cpu.epochs * cpu.steps_per_epoch == 800

@@ -1,0 +1,119 @@
+"""What each recipe of the package keeps, at smoke scale."""
+
+import math
+
+import numpy as np
+import pytest
+
+from keras_regimen.recipes.harness import discovery
+from keras_regimen.recipes.harness.cell import Cell
+from keras_regimen.recipes.harness.code_hash import code_hash
+from keras_regimen.recipes.harness.engine import Engine
+from keras_regimen.recipes.harness.evidence import evidence_of
+from keras_regimen.recipes.harness.plan import make_plan
+from keras_regimen.recipes.harness.training import run_cell
+from keras_regimen.recipes.harness.tuning import (
+    FIRST_RERUN_SEED,
+    FIRST_SEARCH_SEED,
+)
+
+RECIPES = discovery.shipped()
+
+
+@pytest.fixture(scope="module", params=RECIPES, ids=str)
+def plan(request):
+    return make_plan(RECIPES[request.param], code="", scale="smoke")
+
+
+@pytest.fixture(scope="module")
+def rows(plan):
+    """The first seed of each arm, on the first data condition."""
+    first = plan.conditions[0]
+    cells = [c for c in plan.cells if c.seed == 0 and c.data == first]
+    with Engine(workers=0) as engine:
+        return {row["arm"]: row for row in engine.run(cells)}
+
+
+@pytest.mark.slow
+def test_every_arm_finishes(rows):
+    failed = {a: r["error"] for a, r in rows.items() if r["status"] != "done"}
+    assert failed == {}
+
+
+@pytest.mark.slow
+def test_an_arm_learns_more_than_the_most_frequent_class(rows):
+    losses = [r["curves"]["loss"] for r in rows.values() if "curves" in r]
+    if not losses:
+        pytest.skip("nothing is fitted")
+    assert any(loss[-1] < loss[0] for loss in losses)
+    best = min(
+        r["final"]["test_error"] / r["chance"]
+        for r in rows.values()
+        if "final" in r
+    )
+    assert best < 0.8
+
+
+def numbers(row):
+    return row.get("curves") or row["values"]
+
+
+@pytest.mark.slow
+def test_same_seed_same_result_and_other_seed_other_result(plan, rows):
+    arm = next(iter(plan.arms))
+    again, other = (
+        run_cell(Cell(**{**vars(plan.cells[0]), "arm": arm, "seed": seed}))
+        for seed in (0, 1)
+    )
+    assert numbers(again) == numbers(rows[arm])
+    assert numbers(other) != numbers(again)
+
+
+@pytest.mark.slow
+def test_every_metric_of_a_claim_can_be_read(plan, rows):
+    for claim in plan.claims:
+        for arm in claim.arms or plan.arms:
+            assert math.isfinite(claim.metric.read(rows[arm]))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_tuned_settings_are_the_best_of_the_search_evidence(name):
+    """What a script calls tuned is what its search found, arm by arm."""
+    recipe = discovery.load(RECIPES[name])
+    code = code_hash(RECIPES[name])
+    trials = {}
+    for row in evidence_of(RECIPES[name], suffix=".search").rows():
+        searched = FIRST_SEARCH_SEED <= row["seed"] < FIRST_RERUN_SEED
+        if row["code"] == code and row["scale"] == "cpu" and searched:
+            place = trials.setdefault((row["arm"], row["data"]), {})
+            settings = tuple(sorted(row["settings"].items()))
+            place.setdefault(settings, []).append(row)
+    tuned = {
+        (name, condition): {**arm.tuned, **arm.tuned_on.get(condition, {})}
+        for name, arm in recipe.arms.items()
+        for condition in recipe.at("cpu").data
+    }
+    assert set(trials) == {place for place, values in tuned.items() if values}
+    # The same budget for every arm, in trials and in runs of each.
+    budgets = {
+        (len(by_settings), len(rows))
+        for by_settings in trials.values()
+        for rows in by_settings.values()
+    }
+    assert len(budgets) <= 1
+    objective = (
+        next(claim.metric.objective for claim in recipe.claims if recipe.build)
+        if trials
+        else None
+    )
+    for (arm, condition), by_settings in trials.items():
+        scores = {
+            settings: np.mean([objective.read(row) for row in rows])
+            for settings, rows in by_settings.items()
+            if all(row["status"] == "done" for row in rows)
+        }
+        best = dict(min(scores, key=lambda s: scores[s]))
+        for name, value in tuned[arm, condition].items():
+            # Scripts hold three digits.
+            assert value == pytest.approx(best[name], rel=5e-3)
+        assert best.keys() == recipe.arms[arm].on(condition).keys()

@@ -1,0 +1,12 @@
+"""Training methods, and ways to train a model you already have.
+
+`fit_in_memory` trains on arrays as `model.fit` does, an epoch per compiled
+call; `evaluate_in_memory` measures in between without leaving a trace, and
+`why_plain_fit` says when neither is possible.
+"""
+
+from .evaluate_in_memory import evaluate_in_memory
+from .fit_in_memory import fit_in_memory
+from .why_plain_fit import why_plain_fit
+
+__all__ = ["evaluate_in_memory", "fit_in_memory", "why_plain_fit"]

@@ -54,16 +54,19 @@ def entries() -> list[Entry]:
 
 
 def entry(file: Path) -> Entry:
-    """Returns the entry of one recipe, from its newest verdict."""
+    """Returns the entry of one recipe, from its newest verdict.
+
+    What was judged with settings, arms or data of the user's is passed over.
+    """
     described = describe_source(file)
     verdicts = [
         row
         for row in evidence_of(file).read(kind="verdict")[0]
-        if row["scale"] == "cpu"
+        if row["scale"] == "cpu" and row.get("as_declared", True)
     ]
     code = code_hash(file)
     current = [row for row in verdicts if row["code"] == code]
-    newest = (current or verdicts or [None])[-1]
+    newest = next(reversed(current or verdicts), None)
     claim = newest["claims"][0] if newest else {}
     interval = None
     if claim.get("low") is not None:

@@ -176,9 +176,8 @@ def _hand_ons(content: bytes, init: Path) -> dict[str, _Import]:
                 isinstance(text, ast.Constant) and isinstance(text.value, str)
                 for text in [*keys, *values]
             ):
-                for key, value in zip(keys, values, strict=True):
-                    origin = _Import(1, value.value, (key.value,))
-                    origins[key.value] = origin
+                for name, home in ast.literal_eval(node.value).items():
+                    origins[name] = _Import(1, home, (name,))
             case ast.Assign(targets=[ast.Name(name)]):
                 origins[name] = _Import(0, "", (name,))
     return {

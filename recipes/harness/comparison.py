@@ -117,7 +117,7 @@ def compare(plan: Plan, rows: Iterable[Row], look: int = 0) -> list[Comparison]:
     wanted = {cell.id: cell for cell in plan.cells}
     by_place: dict[tuple[str, str, int], Row] = {}
     for row in rows:
-        cell = wanted.get(row.get("id"))
+        cell = wanted.get(row.get("id", ""))
         if cell is not None:
             place = (cell.data, cell.arm, cell.seed)
             known = by_place.get(place)
@@ -135,14 +135,13 @@ def _compare(
     parts: int,
 ) -> Comparison:
     arms = claim.arms or tuple(plan.arms)
+    on = claim.on or ""
     complete = [
         seed
         for seed in range(plan.seeds)
-        if all((claim.on, arm, seed) in rows for arm in arms)
+        if all((on, arm, seed) in rows for arm in arms)
     ]
-    mine = {
-        arm: [rows[claim.on, arm, seed] for seed in complete] for arm in arms
-    }
+    mine = {arm: [rows[on, arm, seed] for seed in complete] for arm in arms}
     try:
         sides = tuple(_side(claim, arm, mine[arm]) for arm in arms)
     except LookupError as error:
@@ -237,7 +236,7 @@ def _failure(
     claim: Claim, plan: Plan, rows: Mapping[str, Sequence[Row]]
 ) -> str | None:
     """Returns why there is nothing to judge, before any statistics."""
-    treatment, baseline = (plan.arms[arm][claim.on] for arm in claim.arms)
+    treatment, baseline = (plan.arms[arm][claim.on or ""] for arm in claim.arms)
     if treatment == baseline:
         return "Both arms have the same settings."
     failed = sum(r["status"] != "done" for side in rows.values() for r in side)

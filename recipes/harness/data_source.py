@@ -41,6 +41,5 @@ def condition(
 
 def label(source: Callable[[int], Any]) -> str:
     """Returns what a row says of its data, such as `digits()`."""
-    return getattr(source, "name", None) or getattr(
-        source, "__name__", type(source).__name__
-    )
+    defined = getattr(source, "__name__", type(source).__name__)
+    return getattr(source, "name", None) or defined

@@ -1,13 +1,13 @@
 """Runs cells: on Dask workers of one thread each, or in the process itself."""
 
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .cell import Cell
+from .quiet_import import import_keras
 
 # A process is replaced after so many models that could not be reused, since
 # TensorFlow keeps some memory of each, whatever is cleared.
@@ -40,7 +40,7 @@ class Engine:
         if not self.workers:
             if "tensorflow" not in sys.modules:
                 os.environ.update({**_environment(), **os.environ})
-            _import_keras()
+            import_keras()
         else:
             self._stack.enter_context(_main_not_imported())
             self._client = self._stack.enter_context(_dask(self.workers))
@@ -161,7 +161,8 @@ def _main_not_imported() -> Iterator[None]:
     for a recipe, and a fork bomb for a script without a `__main__` guard.
     """
     main = vars(sys.modules["__main__"])
-    hidden = {n: main.pop(n) for n in ("__file__", "__spec__") if n in main}
+    names = ("__file__", "__spec__")
+    hidden: dict[str, Any] = {n: main.pop(n) for n in names if n in main}
     main["__spec__"] = None
     try:
         yield
@@ -170,36 +171,15 @@ def _main_not_imported() -> Iterator[None]:
         main.update(hidden)
 
 
-def _import_keras() -> None:
-    """Imports Keras without the lines that TensorFlow logs, whatever is set."""
-    if "keras" in sys.modules:
-        return
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        import keras
-
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()  # It logs what is not there.
-            # A warning for each model that is compiled: they are many.
-            logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def _call(function: Callable, *args: Any, **kwargs: Any) -> Any:
-    _import_keras()
+    import_keras()
     return function(*args, **kwargs)
 
 
 def _run_cell(cell: Cell) -> dict[str, Any]:
     from distributed import get_worker
 
-    _import_keras()
+    import_keras()
     from . import training
 
     row = training.run_cell(cell)

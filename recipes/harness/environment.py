@@ -17,7 +17,9 @@ def environment() -> dict[str, Any]:
             **{name: importlib.metadata.version(name) for name in names},
         },
         "device": _device(),
-        "threads": int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count()),
+        "threads": int(
+            os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1
+        ),
     }
 
 

@@ -1,9 +1,11 @@
 """The tables of `regimen list`, `status` and `tune`."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -32,7 +34,7 @@ def recipes(entries: Sequence[Entry]) -> RenderableType:
             "" if entry.effect is None else number(entry.effect),
             "" if entry.seeds is None else str(entry.seeds),
         )
-        table.add_row(Text(f"  {entry.claim}", "dim"))
+        table.add_row(Padding(Text(entry.claim, "dim"), (0, 0, 0, 2)))
     return table
 
 
@@ -86,9 +88,11 @@ def search(found: "Search") -> RenderableType:
             else f"{name}={value}"
             for name, value in best["hyperparameters"].items()
         )
+        found_one = math.isfinite(best["score"])
+        nothing = "nothing to search" if found_one else "no trial succeeded"
         table.add_row(
             arm,
-            settings or "nothing to search",
+            settings or nothing,
             number(best["score"]),
             number(best["rerun"]),
             str(len({e["trial"] for e in mine})),

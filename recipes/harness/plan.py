@@ -1,7 +1,6 @@
 """What is to be run: a recipe's cells, refused at the door if they cannot."""
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +28,8 @@ class Plan:
             seed before the next seed, so that what is interrupted is paired.
         space: For each arm the configurations of what a search may vary.
         code: String. The hash of the code that the numbers depend on.
+        as_declared: Whether the user chose no arms, data or settings: the
+            word on such a plan is the recipe's own.
     """
 
     recipe: str
@@ -42,13 +43,16 @@ class Plan:
     cells: tuple[Cell, ...]
     space: Mapping[str, list[dict[str, Any]]]
     code: str
+    as_declared: bool = True
 
     @property
     def attempt(self) -> str:
         """Stands for this code with these settings, whatever the seeds."""
         cell = self.cells[0]
-        worded = {"statement": "", "source": ""}  # Words change no test.
-        claims = [str(replace(claim, **worded)) for claim in self.claims]
+        claims = [  # Their words change no test.
+            str(replace(claim, statement="", source=""))
+            for claim in self.claims
+        ]
         return digest(
             [
                 self.code,
@@ -160,6 +164,7 @@ def make_plan(
         cells=tuple(cells),
         space=space,
         code=code,
+        as_declared=not arms and data is None and not settings,
     )
 
 
@@ -180,21 +185,22 @@ def _tried(recipe, at_scale, arms, settings, file, searching):
         if recipe.measure is not None:
             if settings or searching:
                 recipe.measure(hp, 0)
-            return
+            return settings or searching
         splits = condition(at_scale.data, data_name)(0)
         data = Data(splits.to(recipe.takes, recipe.target))
         prepared(recipe, hp, data, seed=0)
         for setting in vars(at_scale).values():
             if not isinstance(setting, Mapping):
                 resolve(setting, hp)
+        return True
 
-    tried = {}
+    tried, unused = {}, []
     for arm, by_condition in arms.items():
         for data_name, own in by_condition.items():
             hp = tried[arm, data_name] = HyperParameters({**own, **settings})
             try:
-                try_arm(hp, data_name)
-                unused.update({name: arm for name in hp.unused()})
+                if try_arm(hp, data_name):
+                    unused += [(arm, name) for name in hp.unused()]
             except RefusalError:
                 raise
             except Exception:
@@ -203,13 +209,12 @@ def _tried(recipe, at_scale, arms, settings, file, searching):
     asked = {name for hp in tried.values() for name in hp.declared()}
     # The hooks may ask for more than building does.
     known = sorted(asked | set(named_hyperparameters(file)))
-    for (arm, _), hp in tried.items():
-        for name in hp.unused():
-            if name not in known:
-                raise RefusalError(
-                    f"no hyperparameter named {name!r} in {file.stem} (arm "
-                    f"{arm!r}); it asks for {', '.join(known) or 'none'}"
-                )
+    for arm, name in unused:
+        if name not in known:
+            raise RefusalError(
+                f"no hyperparameter named {name!r} in {file.stem} (arm "
+                f"{arm!r}); it asks for {', '.join(known) or 'none'}"
+            )
 
     def asks(arm, data_name, name):
         return name in tried[arm, data_name].declared() or name not in asked
@@ -235,4 +240,4 @@ def _tried(recipe, at_scale, arms, settings, file, searching):
 def _backend() -> str:
     import keras
 
-    return keras.backend.backend() or os.environ.get("KERAS_BACKEND")
+    return keras.backend.backend()

@@ -63,7 +63,5 @@ class Progress:
         quiet_for = now - self._last_line
         if self._bar.disable and quiet_for > _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            self._console.print(
-                f"{row['recipe']}: {self._finished} of {self._total} cells "
-                f"{failed}"
-            )
+            line = f"{row['recipe']}: {self._finished} of {self._total} cells"
+            self._console.print(f"{line}, {failed}" if failed else line)

@@ -269,7 +269,7 @@ def _at_most(limit: int, setting: Any, hp: Any) -> int:
     return min(limit, resolve(setting, hp))
 
 
-def _by_name(data: Any) -> Mapping[str, Callable]:
+def _by_name(data: Any) -> Mapping[str, Any]:
     if data is None:
         return {"": None}  # `measure` has one unnamed condition.
     if callable(data):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .comparison import Comparison
+from .evidence import finite
 from .plan import Plan
 
 Row = Mapping[str, Any]
@@ -86,15 +87,17 @@ class Result:
         return render(self)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what `regimen run --json` prints."""
-        return {
-            "recipe": self.plan.recipe,
-            "scale": self.plan.scale,
-            "verdict": self.verdicts[0] if self.verdicts else None,
-            "comparisons": [c.to_json() for c in self.comparisons],
-            "arms": self.arms,
-            "rows": list(self.rows),
-        }
+        """Returns what `regimen run --json` prints; None is no number."""
+        return finite(
+            {
+                "recipe": self.plan.recipe,
+                "scale": self.plan.scale,
+                "verdict": self.verdicts[0] if self.verdicts else None,
+                "comparisons": [c.to_json() for c in self.comparisons],
+                "arms": self.arms,
+                "rows": list(self.rows),
+            }
+        )
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(self.table)}</pre>"
@@ -105,7 +108,9 @@ def _summary(metric: Any, rows: Sequence[Row]) -> dict[str, Any]:
         values = [float(metric.read(row)) for row in rows] if metric else []
     except LookupError:
         values = []
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    spread = math.nan
+    if len(values) > 1 and all(map(math.isfinite, values)):
+        spread = float(np.std(values, ddof=1))
     return {"mean": _mean(values), "sd": spread}
 
 

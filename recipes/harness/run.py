@@ -166,6 +166,7 @@ def _verdict_row(
         * 2**look,
         "claims": [comparison.to_json() for comparison in comparisons],
         "arms": plan.arms,
+        "as_declared": plan.as_declared,
         "cpu_seconds": round(spent, 1),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }

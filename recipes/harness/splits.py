@@ -113,7 +113,7 @@ class Splits:
         digest = hashlib.sha256()
         for array in arrays:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def to(self, takes: str, target: str) -> "Splits":
@@ -133,17 +133,17 @@ class Splits:
             RefusalError: A `ValueError`, if this data cannot serve.
         """
         refuse_unknown(takes, target)
-        pairs = [
+        train, validation, test = (
             (
                 inputs_as(takes, x),
                 targets_as(takes, target, y, self.num_classes),
             )
             for x, y in self._pairs
-        ]
+        )
         unlabeled = self.unlabeled
         if unlabeled is not None:
             unlabeled = inputs_as(takes, unlabeled)
-        return Splits(*pairs, unlabeled=unlabeled)
+        return Splits(train, validation, test, unlabeled)
 
     @property
     def _pairs(self) -> tuple[Pair, Pair, Pair]:

@@ -20,19 +20,18 @@ _BAR = 33  # Columns of an interval bar, zero in the middle one.
 
 def render(result: Result, width: int = 80) -> str:
     """Returns a result as plain text."""
+    text = io.StringIO()
     console = Console(
-        file=io.StringIO(), width=width, color_system=None, legacy_windows=False
+        file=text, width=width, color_system=None, legacy_windows=False
     )
     console.print(view(result))
-    return "\n".join(
-        line.rstrip() for line in console.file.getvalue().splitlines()
-    )
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def show(result: Result) -> None:
     """Prints a result: in colour on a terminal, as plain text in a pipe."""
     console = Console()
-    if console.is_terminal:
+    if console.is_terminal and not console.no_color:
         console.print(view(result))
     else:
         print(render(result))
@@ -63,20 +62,27 @@ def view(result: Result) -> RenderableType:
 
 def _arms(result: Result, condition: str) -> Table:
     records = [r for r in result.arms if r["data"] == condition]
+    figures = [_plus_minus(r["mean"], r["sd"]) for r in records]
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    # Where it gets narrow, names are broken and figures stand.
     table.add_column(
-        f"arm, on {condition}" if condition else "arm", no_wrap=True
+        f"arm, on {condition}" if condition else "arm", overflow="fold"
     )
-    table.add_column(records[0]["metric"] or "", justify="right")
-    table.add_column("seeds", justify="right")
-    table.add_column("CPU s", justify="right")
-    for record in records:
+    table.add_column(
+        records[0]["metric"] or "",
+        justify="right",
+        overflow="fold",
+        min_width=max(map(len, figures)),
+    )
+    table.add_column("seeds", justify="right", no_wrap=True)
+    table.add_column("CPU s", justify="right", no_wrap=True)
+    for record, figure in zip(records, figures, strict=True):
         seeds = f"{record['seeds']}"
         if record["failed"]:
             seeds += f", {record['failed']} failed"
         table.add_row(
             record["arm"],
-            _plus_minus(record["mean"], record["sd"]),
+            figure,
             seeds,
             number(record["cpu_seconds"]),
         )
@@ -186,13 +192,15 @@ def _mishaps(comparison: Comparison) -> list[str]:
 def interval_bar(comparison: Comparison) -> str | None:
     """Returns the interval drawn around zero, claimed direction to the right.
 
-    The smallest effect that matters stands as `:` on both sides.
+    The smallest effect that matters stands as `┊` on both sides.
     """
     verdict, claim = comparison.verdict, comparison.claim
-    if verdict is None or verdict.low is None:
+    if verdict is None or isinstance(claim, Exact):
         return None
-    ends = (verdict.low, verdict.high, 1.2 * claim.smallest_effect)
-    reach = max(abs(end) for end in ends)
+    low, mean, high = verdict.low, verdict.mean, verdict.high
+    if low is None or mean is None or high is None:
+        return None
+    reach = max(-low, high, 1.2 * claim.smallest_effect)
     if not math.isfinite(reach) or reach == 0:
         return None
     middle = _BAR // 2
@@ -201,20 +209,23 @@ def interval_bar(comparison: Comparison) -> str | None:
         return middle + round(x / reach * middle)
 
     bar = [" "] * _BAR
-    for x in range(column(verdict.low), column(verdict.high) + 1):
+    for x in range(column(low), column(high) + 1):
         bar[x] = "━"
     bar[middle] = "┃" if bar[middle] == "━" else "│"
     for x in (column(claim.smallest_effect), column(-claim.smallest_effect)):
         bar[x] = "╏" if bar[x] == "━" else "┊"
-    bar[column(verdict.mean)] = "●"
+    bar[column(mean)] = "●"
     return "worse " + "".join(bar) + " better"
 
 
 def _failures(result: Result) -> RenderableType:
-    lines: list[Any] = [Text(f"{len(result.failed)} cells failed", "bold red")]
+    count = len(result.failed)
+    cells = "cell" if count == 1 else "cells"
+    lines: list[Any] = [Text(f"{count} {cells} failed", "bold red")]
     reasons: dict[str, list[str]] = {}
     for row in result.failed:
-        place = f"{row['arm']}/{row['seed']}"
+        parts = (row["data"], row["arm"], str(row["seed"]))
+        place = "/".join(part for part in parts if part)
         reasons.setdefault(row["error"], []).append(place)
     for reason, places in reasons.items():
         lines.append(Text(f"  {', '.join(places)}: {reason}"))

@@ -1,6 +1,7 @@
 """One cell, from its seed to its row of evidence."""
 
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         recipe = load(Path(cell.file))
         hp = HyperParameters(cell.settings)
         if recipe.measure is not None:
-            figures = _measured(recipe, hp, cell)
+            figures = _measured(recipe.measure, hp, cell)
         else:
             figures = _trained(recipe, hp, cell)
         _refuse_unused(hp, cell)
@@ -59,6 +60,8 @@ def prepared(
     recipe: Recipe, hp: HyperParameters, data: Data, seed: int
 ) -> keras.Model:
     """Returns the recipe's model, built, compiled and paired by seed."""
+    if recipe.build is None:
+        raise RefusalError("A recipe that measures builds no model.")
     with paired(seed) as pair_streams, error_logged(recipe.target):
         model = recipe.build(hp, data)
         if not isinstance(model, keras.Model) or not model.compiled:
@@ -73,9 +76,9 @@ def prepared(
     return model
 
 
-def _measured(recipe: Recipe, hp: HyperParameters, cell: Cell) -> dict:
+def _measured(measure: Callable, hp: HyperParameters, cell: Cell) -> dict:
     keras.utils.set_random_seed(cell.seed)
-    values = recipe.measure(hp, cell.seed)
+    values = measure(hp, cell.seed)
     return {"values": _plain_numbers(values, "measure")}
 
 
@@ -120,7 +123,7 @@ def _trained(recipe: Recipe, hp: HyperParameters, cell: Cell) -> dict:
 
 
 def _evaluated(model: keras.Model, splits: Splits) -> dict[str, float]:
-    figures = {}
+    figures: dict[str, float] = {}
     for name, (x, y) in (
         ("train", splits.train),
         ("val", splits.validation),

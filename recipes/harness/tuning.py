@@ -15,6 +15,7 @@ from .engine import Engine
 from .evidence import evidence_of
 from .metrics import Metric, at_best_epoch, final
 from .plan import Plan, make_plan
+from .quiet_import import import_keras
 from .refusal import RefusalError
 from .run import Reporter, Silent
 
@@ -334,6 +335,7 @@ _NOTHING = "nothing to search"
 def _oracle(
     space: Sequence[Mapping[str, Any]], tuner: str, trials: int, seed: int
 ) -> Any:
+    import_keras()
     import keras_tuner
     from keras_tuner import oracles
 

@@ -119,12 +119,36 @@ recipe = Recipe(
         ),
     ],
     arms={
-        "plain": arm(),
-        "l2": arm(penalty="l2"),
-        "max_norm": arm(constraint="max_norm"),
-        "dropout": arm("inverted"),
-        "dropout_max_norm": arm("inverted", constraint="max_norm"),
-        "dropout_2014": arm("2014"),
+        "plain": arm(
+            noisy={"learning_rate": 0.0225},
+            clean={"learning_rate": 0.258},
+        ),
+        "l2": arm(
+            penalty="l2",
+            noisy={"l2": 2.65e-4, "learning_rate": 0.0241},
+            clean={"l2": 3.5e-5, "learning_rate": 0.1},
+        ),
+        "max_norm": arm(
+            constraint="max_norm",
+            noisy={"max_norm": 1.33, "learning_rate": 0.0223},
+            clean={"max_norm": 2.68, "learning_rate": 0.148},
+        ),
+        "dropout": arm(
+            "inverted",
+            noisy={"rate": 0.643, "learning_rate": 0.0175},
+            clean={"rate": 0.236, "learning_rate": 0.0483},
+        ),
+        "dropout_max_norm": arm(
+            "inverted",
+            constraint="max_norm",
+            noisy={"rate": 0.655, "max_norm": 2.99, "learning_rate": 0.036},
+            clean={"rate": 0.413, "max_norm": 1.13, "learning_rate": 0.1},
+        ),
+        "dropout_2014": arm(
+            "2014",
+            noisy={"rate": 0.675, "learning_rate": 0.232},
+            clean={"rate": 0.164, "learning_rate": 0.267},
+        ),
     },
     data={"noisy": digits(label_noise=0.3), "clean": digits()},
     takes="vector",

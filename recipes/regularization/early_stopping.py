@@ -40,8 +40,9 @@ def callbacks(hp):
     if criterion == "patience":
         patience = hp.Int("patience", 1, 20, default=10)
         return [EarlyStopping(patience=patience, restore_best_weights=True)]
-    threshold = hp.Float("threshold", 0.5, 20.0)
-    return [PrecheltStopping(criterion, threshold)]
+    if criterion == "UP":
+        return [PrecheltStopping("UP", hp.Int("strips", 1, 8))]
+    return [PrecheltStopping(criterion, hp.Float("threshold", 0.5, 20.0))]
 
 
 def claim(statement, treatment, baseline, on="noisy", smallest_effect=0.01):
@@ -82,7 +83,7 @@ recipe = Recipe(
         "GL_1": Arm({"criterion": "GL", "threshold": 1.0}),
         "GL_5": Arm({"criterion": "GL", "threshold": 5.0}),
         "PQ_1": Arm({"criterion": "PQ", "threshold": 1.0}),
-        "UP_3": Arm({"criterion": "UP", "threshold": 3.0}),
+        "UP_3": Arm({"criterion": "UP", "strips": 3}),
     },
     data={"noisy": digits(label_noise=0.3), "clean": digits()},
     takes="vector",

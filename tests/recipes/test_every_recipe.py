@@ -112,8 +112,11 @@ def test_tuned_settings_are_the_best_of_the_search_evidence(name):
             for settings, rows in by_settings.items()
             if all(row["status"] == "done" for row in rows)
         }
-        best = dict(min(scores, key=lambda s: scores[s]))
-        for name, value in tuned[arm, condition].items():
-            # Scripts hold three digits.
-            assert value == pytest.approx(best[name], rel=5e-3)
-        assert best.keys() == recipe.arms[arm].on(condition).keys()
+        lowest = min(scores.values())
+        assert any(
+            score == lowest
+            and dict(settings) == pytest.approx(
+                recipe.arms[arm].on(condition), rel=5e-3
+            )
+            for settings, score in scores.items()
+        ), f"{arm} on {condition} is not what the search found"

@@ -63,7 +63,8 @@ def _draw_digits(
 ) -> Splits:
     x, y = _all_digits(cache_directory())
     pairs = split_rows(x, y, seed, train_size, validation_size)
-    return Splits(*add_label_noise(pairs, seed, label_noise))
+    train, validation, test = add_label_noise(pairs, seed, label_noise)
+    return Splits(train, validation, test)
 
 
 @functools.lru_cache(maxsize=1)

@@ -115,7 +115,8 @@ def _draw_moons(
     )
     cuts = [train_size, train_size + validation_size]
     pairs = list(zip(np.split(x, cuts), np.split(y, cuts), strict=True))
-    return Splits(*add_label_noise(pairs, seed, label_noise))
+    train, validation, test = add_label_noise(pairs, seed, label_noise)
+    return Splits(train, validation, test)
 
 
 def _draw_spirals(

@@ -1,6 +1,7 @@
 """Scikit-learn's small tables, standardized by the training rows."""
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -140,11 +141,11 @@ def _settings(
     return train_size, validation_size, fraction(label_noise=label_noise)
 
 
-def _draw_breast_cancer(seed: int, *settings: float) -> Splits:
+def _draw_breast_cancer(seed: int, *settings: Any) -> Splits:
     return _draw_classes("breast_cancer", seed, *settings)
 
 
-def _draw_wine(seed: int, *settings: float) -> Splits:
+def _draw_wine(seed: int, *settings: Any) -> Splits:
     return _draw_classes("wine", seed, *settings)
 
 
@@ -159,7 +160,9 @@ def _draw_classes(
     pairs = split_rows(x, y, seed, train_size, validation_size)
     inputs = _standardized([x for x, _ in pairs])
     pairs = add_label_noise(pairs, seed, label_noise)
-    return Splits(*zip(inputs, [y for _, y in pairs], strict=True))
+    targets = [y for _, y in pairs]
+    train, validation, test = zip(inputs, targets, strict=True)
+    return Splits(train, validation, test)
 
 
 def _draw_diabetes(
@@ -171,7 +174,8 @@ def _draw_diabetes(
     inputs, targets = (
         _standardized(list(parts)) for parts in zip(*pairs, strict=True)
     )
-    return Splits(*zip(inputs, targets, strict=True))
+    train, validation, test = zip(inputs, targets, strict=True)
+    return Splits(train, validation, test)
 
 
 def _standardized(parts: list[np.ndarray]) -> list[np.ndarray]:

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+
 from keras_regimen.recipes.harness.cell import Cell, digest
 
 CELL = Cell("r", "r.py", "plain", 0, "cpu", "clean", {"a": 1, "b": 2}, "c0de")

@@ -2,6 +2,7 @@ import math
 import re
 
 import pytest
+
 from keras_regimen.recipes.harness import Claim, Exact, final, value
 
 FIELDS = {

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+
 from keras_regimen.recipes.harness.error_metric import ErrorRate, error_logged
 
 
@@ -76,7 +77,9 @@ def test_metrics_of_the_script_stay(x):
 def test_compile_is_left_as_it_was(x):
     compiled("classes", "sparse_categorical_crossentropy", 3)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
-    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        "sgd", "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     assert "error" not in evaluated(model, x, np.arange(40) % 3)
 
 

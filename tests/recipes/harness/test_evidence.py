@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+
 from keras_regimen.recipes.harness.evidence import Evidence, finite
 from keras_regimen.recipes.harness.refusal import RefusalError
 

@@ -2,6 +2,7 @@ import math
 import re
 
 import pytest
+
 from keras_regimen.recipes.harness.hyperparameters import HyperParameters
 from keras_regimen.recipes.harness.refusal import RefusalError
 

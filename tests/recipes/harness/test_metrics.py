@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from keras_regimen.recipes.harness.metrics import (
     at_best_epoch,
     final,

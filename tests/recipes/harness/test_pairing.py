@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+
 from keras_regimen.recipes.harness.pairing import paired
 
 

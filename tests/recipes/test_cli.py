@@ -170,9 +170,9 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
     text = measured.read_text()
     slow = "import time; time.sleep(0.3)\n    bonus ="
     measured.write_text(text.replace("bonus =", slow, 1))
+    command = [sys.executable, "-m", "keras_regimen.recipes.cli", "run"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "keras_regimen.recipes.cli", "run"]
-        + [str(measured), "--workers", "2", "--out", str(tmp_path)],
+        [*command, str(measured), "--workers", "2", "--out", str(tmp_path)],
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -115,8 +115,7 @@ def test_tuned_settings_are_the_best_of_the_search_evidence(name):
         lowest = min(scores.values())
         assert any(
             score == lowest
-            and dict(settings) == pytest.approx(
-                recipe.arms[arm].on(condition), rel=5e-3
-            )
+            and dict(settings)
+            == pytest.approx(recipe.arms[arm].on(condition), rel=5e-3)
             for settings, score in scores.items()
         ), f"{arm} on {condition} is not what the search found"

@@ -105,7 +105,8 @@ def test_a_model_built_from_the_rows_is_never_reused(edited):
             "model = keras.Sequential([keras.Input(data.input_shape)])",
             "norm = keras.layers.Normalization()\n"
             "    norm.adapt(data.train[0])\n"
-            "    model = keras.Sequential([keras.Input(data.input_shape), norm])",
+            "    inputs = keras.Input(data.input_shape)\n"
+            "    model = keras.Sequential([inputs, norm])",
         )
     )
     one = row_of(file, seed=0)

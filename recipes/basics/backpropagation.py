@@ -72,7 +72,9 @@ def autodiff(weights, x, y, activation):
     model.add(keras.layers.Dense(SIZES[-1], dtype="float64"))
     model.set_weights([array for pair in weights for array in pair])
     # One step of gradient descent with rate 1 moves weights by the gradient.
-    model.compile(keras.optimizers.SGD(1.0), loss="mse", jit_compile=False)
+    # A loss computes in float32 unless told, whatever the layers do.
+    loss = keras.losses.MeanSquaredError(dtype="float64")
+    model.compile(keras.optimizers.SGD(1.0), loss, jit_compile=False)
     before = model.get_weights()
     model.train_on_batch(x, y)
     arrays = [b - a for b, a in zip(before, model.get_weights(), strict=True)]

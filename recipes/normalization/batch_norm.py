@@ -5,7 +5,8 @@ of an Inception net in 14 times fewer steps with batch normalization and a
 higher learning rate, and train one with sigmoid units, which does not learn
 without it. Here: six hidden layers of 100 units on 1,000 images of digits,
 800 updates, each arm at its own best learning rate; without that the ratio of
-steps would say more of the rate than of the method.
+steps would say more of the rate than of the method. A step with batch
+normalization costs half as much again, so `relu_longer` trains for 1,200.
 """
 
 import keras
@@ -47,9 +48,9 @@ def build(hp, data):
     return model
 
 
-def arm(activation, normalization, **tuned):
+def arm(activation, normalization, epochs=80, **tuned):
     fixed = {"activation": activation, "normalization": normalization}
-    return Arm(fixed, tuned=tuned)
+    return Arm({**fixed, "epochs": epochs}, tuned=tuned)
 
 
 recipe = Recipe(
@@ -82,6 +83,15 @@ recipe = Recipe(
             smallest_effect=0.005,
         ),
         Claim(
+            "Batch normalization lowers the test error at equal cost, too.",
+            source="Ioffe and Szegedy, 2015, section 4.2.2",
+            treatment="relu_batch_norm",
+            baseline="relu_longer",
+            metric=final("test_error"),
+            better="lower",
+            smallest_effect=0.005,
+        ),
+        Claim(
             "The unbiased moving variance of algorithm 2 lowers the test "
             "error against Keras' biased one (a control).",
             source="Ioffe and Szegedy, 2015, algorithm 2",
@@ -96,6 +106,7 @@ recipe = Recipe(
         "sigmoid": arm("sigmoid", "none", learning_rate=0.0215),
         "sigmoid_batch_norm": arm("sigmoid", "keras", learning_rate=0.349),
         "relu": arm("relu", "none", learning_rate=0.15),
+        "relu_longer": arm("relu", "none", epochs=120),
         "relu_batch_norm": arm("relu", "keras", learning_rate=0.349),
         "relu_unbiased": arm("relu", "unbiased", learning_rate=0.349),
     },
@@ -103,7 +114,7 @@ recipe = Recipe(
     takes="vector",
     target="classes",
     build=build,
-    epochs=80,
+    epochs=lambda hp: hp.Int("epochs", 80, 120),
     steps_per_epoch=10,
     batch_size=50,
 )

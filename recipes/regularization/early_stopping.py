@@ -78,12 +78,48 @@ recipe = Recipe(
         claim("Patience beats the loss of generality.", "patience", "GL_5"),
     ],
     arms={
-        "to_the_end": Arm({"criterion": "none"}),
-        "patience": Arm({"criterion": "patience"}),
-        "GL_1": Arm({"criterion": "GL", "threshold": 1.0}),
-        "GL_5": Arm({"criterion": "GL", "threshold": 5.0}),
-        "PQ_1": Arm({"criterion": "PQ", "threshold": 1.0}),
-        "UP_3": Arm({"criterion": "UP", "strips": 3}),
+        "to_the_end": Arm(
+            {"criterion": "none"},
+            tuned_on={
+                "noisy": {"learning_rate": 0.00821},
+                "clean": {"learning_rate": 0.17},
+            },
+        ),
+        "patience": Arm(
+            {"criterion": "patience"},
+            tuned_on={
+                "noisy": {"learning_rate": 0.0411, "patience": 10},
+                "clean": {"learning_rate": 0.0933, "patience": 7},
+            },
+        ),
+        "GL_1": Arm(
+            {"criterion": "GL", "threshold": 1.0},
+            tuned_on={
+                "noisy": {"learning_rate": 0.0165},
+                "clean": {"learning_rate": 0.0498},
+            },
+        ),
+        "GL_5": Arm(
+            {"criterion": "GL", "threshold": 5.0},
+            tuned_on={
+                "noisy": {"learning_rate": 0.0165},
+                "clean": {"learning_rate": 0.0498},
+            },
+        ),
+        "PQ_1": Arm(
+            {"criterion": "PQ", "threshold": 1.0},
+            tuned_on={
+                "noisy": {"learning_rate": 0.0165},
+                "clean": {"learning_rate": 0.0933},
+            },
+        ),
+        "UP_3": Arm(
+            {"criterion": "UP", "strips": 3},
+            tuned_on={
+                "noisy": {"learning_rate": 0.0165},
+                "clean": {"learning_rate": 0.0933},
+            },
+        ),
     },
     data={"noisy": digits(label_noise=0.3), "clean": digits()},
     takes="vector",

@@ -30,6 +30,11 @@ def test_an_arm_normalizes_every_hidden_layer_or_none(arm, kind, count):
     assert len(sigmoid) == (6 if arm.startswith("sigmoid") else 0)
 
 
-def test_the_budget_is_800_updates():
+def test_the_budget_is_800_updates_and_half_as_many_again_at_equal_cost():
     cpu = recipe.at("cpu")
-    assert cpu.epochs * cpu.steps_per_epoch == 800
+    budgets = {
+        name: cpu.steps_per_epoch * cpu.epochs(HyperParameters(arm.on()))
+        for name, arm in recipe.arms.items()
+    }
+    assert budgets.pop("relu_longer") == 1200
+    assert set(budgets.values()) == {800}

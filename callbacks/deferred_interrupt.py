@@ -54,7 +54,7 @@ class DeferredInterrupt:
         self._loop = None
         if self._previous is None or not _in_main_thread():
             return
-        handler = signal.getsignal(signal.SIGINT)
+        handler: Any = signal.getsignal(signal.SIGINT)
         # Whoever came later chains to this one, which must then stay until
         # that one goes.
         while _is_removed(handler):

@@ -147,7 +147,7 @@ class BatchOrder:
         if not self._shuffle:
             return np.arange(self._samples)
         # `np.random`, the global state, is what `set_random_seed` governs.
-        source = self._shuffle if self._endless else np.random
+        source: Any = self._shuffle if self._endless else np.random
         return source.permutation(self._samples)
 
 

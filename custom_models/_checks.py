@@ -31,8 +31,9 @@ def check_arguments(model: keras.Model, arguments: dict[str, Any]) -> None:
     validation = arguments.get("validation_data")
     if validation is not None:
         parts = keras.utils.unpack_x_y_sample_weight(validation)
-        if all(map(is_array, leaves(parts))) and leaves(parts[0]):
-            _check_lengths(*parts, prefix="validation ")
+        x, y, weights = parts
+        if all(map(is_array, leaves(parts))) and leaves(x):
+            _check_lengths(x, y, weights, prefix="validation ")
     shuffle = arguments.get("shuffle", True)
     if isinstance(shuffle, np.random.Generator):
         if not all_arrays:

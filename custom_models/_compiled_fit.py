@@ -85,7 +85,7 @@ def compiled_fit(
             validation if due and not watched else None,
         )
         logs = dict(logs)
-        if due and watched:
+        if due and watched and validation is not None:
             callbacks.on_test_begin()
             val_logs = compiled(model, "validation")(*validation)
             callbacks.on_test_end(as_floats(val_logs))
@@ -111,10 +111,10 @@ def _is_due(epoch: int, validation_freq: int | list[int]) -> bool:
 def engine() -> ModuleType:
     """The module that compiles for the present backend."""
     if keras.config.backend() == "tensorflow":
-        from . import _tensorflow as engine
+        from . import _tensorflow as module
     else:
-        from . import _jax as engine
-    return engine
+        from . import _jax as module  # type: ignore[no-redef]
+    return module
 
 
 def compiled(model: keras.Model, purpose: str) -> Any:

@@ -59,7 +59,7 @@ def make_epoch(model: keras.Model) -> Callable:
     ) -> tuple[dict, dict | None, State]:
         logs, state = _loop(train_step, state, data, indices, bounds, last)
         trainable, non_trainable, optimizer, metrics = state
-        testing = (trainable, non_trainable, metrics)
+        testing: State = (trainable, non_trainable, metrics)
         with _scope(model, testing):
             logs = reported(model, logs)
         if validation is None:
@@ -168,13 +168,13 @@ def _loop(
     step: Callable,
     state: State,
     data: Any,
-    indices: jax.Array,
+    indices: Any,
     bounds: tuple[int, int],
-    last: jax.Array | None,
+    last: Any,
 ) -> tuple[Any, State]:
     """Steps through full batches, then one partial; returns the last logs."""
 
-    def take(rows: jax.Array) -> Any:
+    def take(rows: Any) -> Any:
         return tree.map_structure(
             lambda a: None if a is None else jnp.take(a, rows, 0, mode="clip"),
             data,

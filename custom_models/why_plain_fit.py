@@ -68,10 +68,13 @@ def why_plain_fit(
     if reason is not None:
         return reason
     if validation_data is not None:
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(validation_data)
         reason = why_not_compiled(
             model,
             ("evaluate", "make_test_function"),
-            *keras.utils.unpack_x_y_sample_weight(validation_data),
+            x,
+            y,
+            weights,
             prefix="validation ",
         )
         if reason is not None:

@@ -54,11 +54,11 @@ class DeferredInterrupt:
         self._loop = None
         if self._previous is None or not _in_main_thread():
             return
-        handler: Any = signal.getsignal(signal.SIGINT)
+        handler = signal.getsignal(signal.SIGINT)
         # Whoever came later chains to this one, which must then stay until
         # that one goes.
         while _is_removed(handler):
-            handler = handler.__self__._previous
+            handler = handler.__self__._previous  # type: ignore[union-attr]
         signal.signal(signal.SIGINT, handler)
 
     def raise_pending(self) -> None:

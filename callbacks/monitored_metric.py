@@ -86,7 +86,7 @@ def metric_direction(name: str, model: Any = None) -> str | None:
 
 
 def _metrics(model: Any) -> list[Any]:
-    metrics: list[Any] = []
+    metrics = []  # type: ignore[var-annotated]
     for metric in getattr(model, "metrics", []):
         # Those passed to `compile` come as one metric that holds the others.
         metrics += getattr(metric, "metrics", [metric])

@@ -38,7 +38,7 @@ def test_classes_error_is_one_minus_accuracy(x):
         ("binary_crossentropy", "sigmoid", 0.5),
         ("hinge", None, 0.0),
     ],
-    ids=str,
+    ids=["logits", "probabilities", "named", "signed"],
 )
 def test_binary_threshold_is_that_of_the_output(x, loss, activation, threshold):
     y = (np.arange(40) % 2).astype("float32")[:, None]

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 try:
     import typer
-    from rich.console import Console
 except ModuleNotFoundError as error:
     print(
         f"regimen needs {error.name}: pip install 'keras-regimen[recipes]'",
@@ -106,7 +105,7 @@ def list_recipes(
     ] = False,
 ) -> None:
     """Lists the recipes, each with its headline claim and verdict."""
-    from .harness import catalogue, evidence, listing
+    from .harness import catalogue, console, evidence, listing
 
     entries = catalogue.entries()
     if as_json:
@@ -114,21 +113,21 @@ def list_recipes(
     elif markdown:
         print(listing.markdown(entries))
     else:
-        Console().print(listing.recipes(entries))
+        console.show(listing.recipes(entries))
 
 
 @app.command()
 @_plainly
 def status(names: Names = None, out: Out = None, as_json: Json = False) -> None:
     """Counts the rows of each recipe: finished, failed, stale, broken."""
-    from .harness import catalogue, discovery, listing
+    from .harness import catalogue, console, discovery, listing
 
     names = names or list(discovery.shipped())
     states = [catalogue.health(discovery.find(n), out) for n in names]
     if as_json:
         _print_json([state.to_json() for state in states])
     else:
-        Console().print(listing.states(states))
+        console.show(listing.states(states))
     for problem in [p for state in states for p in state.problems]:
         print(f"regimen: {problem}", file=sys.stderr)
     if any(state.problems for state in states):
@@ -160,6 +159,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Runs recipes to their verdicts; finished cells are not run again."""
+    from .harness import console
     from .harness.evidence import finite
     from .harness.run import run_recipe
 
@@ -181,9 +181,9 @@ def run(
         if as_json:
             _print_json(finite(result.to_json()))
         else:
-            from .harness.terminal import show
+            from .harness.terminal import view
 
-            show(result)
+            console.show(view(result))
         failed = failed or bool(result.failed)
     if failed:
         raise typer.Exit(1)
@@ -213,7 +213,7 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Searches each arm's free hyperparameters with the same budget."""
-    from .harness import discovery, listing
+    from .harness import console, discovery, listing
     from .harness.evidence import finite
     from .harness.tuning import search_recipe
 
@@ -237,7 +237,7 @@ def tune(
     if as_json:
         _print_json(finite(found.to_json()))
     else:
-        Console().print(listing.search(found))
+        console.show(listing.search(found))
     if not found.succeeded:
         raise typer.Exit(1)
 

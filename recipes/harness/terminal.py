@@ -1,16 +1,16 @@
 """What a terminal shows of a result: arms, claims, intervals."""
 
-import io
 import math
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from .claim import Exact
 from .comparison import Comparison
+from .console import plain
 from .result import Result
 from .styles import STYLES, number, rounded
 from .verdict import collapse_bound
@@ -20,21 +20,7 @@ _BAR = 33  # Columns of an interval bar, zero in the middle one.
 
 def render(result: Result, width: int = 80) -> str:
     """Returns a result as plain text."""
-    text = io.StringIO()
-    console = Console(
-        file=text, width=width, color_system=None, legacy_windows=False
-    )
-    console.print(view(result))
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
-
-
-def show(result: Result) -> None:
-    """Prints a result: in colour on a terminal, as plain text in a pipe."""
-    console = Console()
-    if console.is_terminal and not console.no_color:
-        console.print(view(result))
-    else:
-        print(render(result))
+    return plain(view(result), width)
 
 
 def view(result: Result) -> RenderableType:

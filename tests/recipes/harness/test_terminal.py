@@ -8,10 +8,11 @@ import pytest
 from keras_regimen.recipes.harness.cell import Cell
 from keras_regimen.recipes.harness.claim import Claim, Exact
 from keras_regimen.recipes.harness.comparison import Comparison, Side
+from keras_regimen.recipes.harness.console import show
 from keras_regimen.recipes.harness.metrics import value
 from keras_regimen.recipes.harness.plan import Plan
 from keras_regimen.recipes.harness.result import Result
-from keras_regimen.recipes.harness.terminal import interval_bar, render, show
+from keras_regimen.recipes.harness.terminal import interval_bar, render, view
 from keras_regimen.recipes.harness.verdict import Verdict
 
 CLAIM = Claim(
@@ -280,7 +281,7 @@ def no_terminal(monkeypatch):
 def test_a_pipe_gets_plain_text_without_trailing_spaces(monkeypatch, capsys):
     no_terminal(monkeypatch)
     result = result_of()
-    show(result)
+    show(view(result))
     printed = capsys.readouterr().out
     assert printed == result.table + "\n"
     assert "\x1b" not in printed
@@ -302,7 +303,7 @@ def test_colours_go_to_a_terminal_that_wants_them(monkeypatch, plain):
         monkeypatch.setenv("NO_COLOR", "1")
     screen = Screen()
     monkeypatch.setattr("sys.stdout", screen)
-    show(result_of())
+    show(view(result_of()))
     green, word = "\x1b[1;32m", "reproduced"
     assert (green + word in screen.getvalue()) is not plain
     assert ("\x1b[" in screen.getvalue()) is not plain

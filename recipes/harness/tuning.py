@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -146,16 +146,6 @@ def search_recipe(
         total = sum(s.planned for s in searches) * seeds
         reporter.planned(plan, total + rerun * len(searches))
 
-        def execute(cells: Iterator[Cell]) -> Iterator[dict[str, Any]]:
-            fresh = (
-                cell for cell in cells if not _told(known.get(cell.id), tell)
-            )
-            for row in engine.run(fresh):
-                evidence.append(row)
-                known[row["id"]] = row
-                _told(row, tell)
-                yield row
-
         by_cell: dict[str, _ArmSearch] = {}
 
         def tell(row: Mapping[str, Any]) -> None:
@@ -163,17 +153,27 @@ def search_recipe(
             if row["id"] in by_cell:
                 by_cell[row["id"]].tell(row)
 
+        def unknown(cells: Iterable[Cell]) -> Iterator[Cell]:
+            for cell in cells:
+                if cell.id in known:
+                    tell(known[cell.id])
+                else:
+                    yield cell
+
+        def execute(cells: Iterable[Cell]) -> None:
+            for row in engine.run(unknown(cells)):
+                evidence.append(row)
+                known[row["id"]] = row
+                tell(row)
+
         def asked() -> Iterator[Cell]:
             for arm_search in searches:
                 for cell in arm_search.cells():
                     by_cell[cell.id] = arm_search
                     yield cell
 
-        for _ in execute(asked()):
-            pass
-        again = [c for s in searches for c in s.rerun_cells(rerun)]
-        for _ in execute(iter(again)):
-            pass
+        execute(asked())
+        execute([c for s in searches for c in s.rerun_cells(rerun)])
     return Search(
         recipe=plan.recipe,
         objective=metric.label,
@@ -191,12 +191,6 @@ def search_recipe(
         edge_warnings=[w for s in searches for w in s.edge_warnings()],
         path=evidence.path,
     )
-
-
-def _told(row: Mapping[str, Any] | None, tell: Any) -> bool:
-    if row is not None:
-        tell(row)
-    return row is not None
 
 
 class _ArmSearch:
@@ -230,8 +224,7 @@ class _ArmSearch:
             trial = self.oracle.create_trial(f"worker {len(self._trials)}")
             if trial.status != "RUNNING":
                 return
-            values = dict(trial.hyperparameters.values)
-            values.pop(_NOTHING, None)
+            values = _values(trial)
             self._trials[trial.trial_id] = trial
             for seed in range(self.seeds):
                 cell = self._cell(values, FIRST_SEARCH_SEED + seed)
@@ -247,8 +240,7 @@ class _ArmSearch:
         trial_id, seed = self._waiting.pop(row["id"])
         score = _mean_score(self.metric, [row])
         trial = self._trials[trial_id]
-        values = dict(trial.hyperparameters.values)
-        values.pop(_NOTHING, None)
+        values = _values(trial)
         self.executions.append(
             {
                 "arm": self.arm,
@@ -280,9 +272,7 @@ class _ArmSearch:
         if not means:
             return {}, math.nan
         winner = min(means, key=lambda trial: (means[trial], trial))
-        values = dict(self._trials[winner].hyperparameters.values)
-        values.pop(_NOTHING, None)
-        return values, means[winner]
+        return _values(self._trials[winner]), means[winner]
 
     def rerun_cells(self, count: int) -> list[Cell]:
         """Returns the winner's cells on seeds that no trial has seen."""
@@ -330,6 +320,12 @@ def _near_an_end(value: float, low: float, high: float, scale: str) -> bool:
 
 # KerasTuner's oracles end at once without a hyperparameter.
 _NOTHING = "nothing to search"
+
+
+def _values(trial: Any) -> dict[str, Any]:
+    values = dict(trial.hyperparameters.values)
+    values.pop(_NOTHING, None)
+    return values
 
 
 def _oracle(

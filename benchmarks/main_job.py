@@ -154,10 +154,10 @@ def main():
             found.append(theirs / ours)
             print(f", {name} loop {theirs:.1f} s", end="", flush=True)
         print()
-    for name, found in ratios.items():
-        print(f"{name} loop / regimen run: {statistics.median(found):.2f}")
     with threadpoolctl.threadpool_limits(1):
         bound = floor(arguments.seeds)
+    for name, found in ratios.items():
+        print(f"{name} loop / regimen run: {statistics.median(found):.2f}")
     print(f"regimen run / NumPy's matrix products: {ours / bound:.2f}")
 
 

@@ -140,8 +140,9 @@ def search_recipe(
         )
         metric = _objective(plan, objective)
         searches = [
-            _ArmSearch(plan, arm, tuner, trials, seeds, seed + number, metric)
-            for number, arm in enumerate(plan.arms)
+            # With one seed for all, arms of one space try the same points.
+            _ArmSearch(plan, arm, tuner, trials, seeds, seed, metric)
+            for arm in plan.arms
         ]
         total = sum(s.planned for s in searches) * seeds
         reporter.planned(plan, total + rerun * len(searches))

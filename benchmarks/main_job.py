@@ -50,9 +50,11 @@ def train(todo, tuned):
     """Fits the cells one after the other; returns their test errors."""
     import keras
 
-    from keras_regimen.recipes.harness.hyperparameters import HyperParameters
-    from keras_regimen.recipes.harness.splits import Data
-    from keras_regimen.recipes.harness.training import prepared
+    from keras_regimen.recipes.harness.contract.hyperparameters import (
+        HyperParameters,
+    )
+    from keras_regimen.recipes.harness.contract.splits import Data
+    from keras_regimen.recipes.harness.engine.training import prepared
     from keras_regimen.recipes.regularization.dropout import recipe
 
     settings = recipe.at("cpu")

@@ -105,7 +105,8 @@ def list_recipes(
     ] = False,
 ) -> None:
     """Lists the recipes, each with its headline claim and verdict."""
-    from .harness import catalogue, console, evidence, listing
+    from .harness.evidence import catalogue, evidence
+    from .harness.terminal import console, listing
 
     entries = catalogue.entries()
     if as_json:
@@ -120,7 +121,8 @@ def list_recipes(
 @_plainly
 def status(names: Names = None, out: Out = None, as_json: Json = False) -> None:
     """Counts the rows of each recipe: finished, failed, stale, broken."""
-    from .harness import catalogue, console, discovery, listing
+    from .harness.evidence import catalogue, discovery
+    from .harness.terminal import console, listing
 
     names = names or list(discovery.shipped())
     states = [catalogue.health(discovery.find(n), out) for n in names]
@@ -159,9 +161,9 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Runs recipes to their verdicts; finished cells are not run again."""
-    from .harness import console
-    from .harness.evidence import finite
+    from .harness.evidence.evidence import finite
     from .harness.run import run_recipe
+    from .harness.terminal import console
 
     failed = False
     for file in _chosen(names, every, stale):
@@ -181,7 +183,7 @@ def run(
         if as_json:
             _print_json(finite(result.to_json()))
         else:
-            from .harness.terminal import view
+            from .harness.terminal.terminal import view
 
             console.show(view(result))
         failed = failed or bool(result.failed)
@@ -213,8 +215,9 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Searches each arm's free hyperparameters with the same budget."""
-    from .harness import console, discovery, listing
-    from .harness.evidence import finite
+    from .harness.evidence import discovery
+    from .harness.evidence.evidence import finite
+    from .harness.terminal import console, listing
     from .harness.tuning import search_recipe
 
     with _progress(quiet=as_json) as reporter:
@@ -243,7 +246,7 @@ def tune(
 
 
 def _chosen(names: list[str] | None, every: bool, stale: bool) -> list[Path]:
-    from .harness import catalogue, discovery
+    from .harness.evidence import catalogue, discovery
 
     if every + stale + bool(names) != 1:
         raise RefusalError("give recipe names, or --all, or --stale")
@@ -270,7 +273,7 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
 
 
 def _progress(quiet: bool) -> Any:
-    from .harness.progress import Progress
+    from .harness.terminal.progress import Progress
 
     return Progress(quiet=quiet)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_regimen.recipes.harness import catalogue, discovery, listing
+from keras_regimen.recipes.harness.evidence import catalogue, discovery
+from keras_regimen.recipes.harness.terminal import listing
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

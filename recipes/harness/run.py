@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from .claim import Claim
-from .code_hash import code_hash
-from .comparison import Comparison, compare
-from .engine import Engine
-from .evidence import Evidence, evidence_of
-from .plan import Plan, make_plan
+from .contract.claim import Claim
+from .engine.engine import Engine
+from .engine.plan import Plan, make_plan
+from .evidence.code_hash import code_hash
+from .evidence.evidence import Evidence, evidence_of
 from .refusal import RefusalError
-from .result import Result
+from .verdict.comparison import Comparison, compare
+from .verdict.result import Result
 
 
 class Reporter(Protocol):

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from .cell import Cell
-from .code_hash import code_hash
-from .engine import Engine
-from .evidence import evidence_of
-from .metrics import Metric, at_best_epoch, final
-from .plan import Plan, make_plan
+from .contract.metrics import Metric, at_best_epoch, final
+from .engine.cell import Cell
+from .engine.engine import Engine
+from .engine.plan import Plan, make_plan
+from .evidence.code_hash import code_hash
+from .evidence.evidence import evidence_of
 from .quiet_import import import_keras
 from .refusal import RefusalError
 from .run import Reporter, Silent

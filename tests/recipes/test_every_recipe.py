@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from keras_regimen.recipes.harness import discovery
-from keras_regimen.recipes.harness.cell import Cell
-from keras_regimen.recipes.harness.code_hash import code_hash
-from keras_regimen.recipes.harness.engine import Engine
-from keras_regimen.recipes.harness.evidence import evidence_of
-from keras_regimen.recipes.harness.plan import make_plan
-from keras_regimen.recipes.harness.training import run_cell
+from keras_regimen.recipes.harness.engine.cell import Cell
+from keras_regimen.recipes.harness.engine.engine import Engine
+from keras_regimen.recipes.harness.engine.plan import make_plan
+from keras_regimen.recipes.harness.engine.training import run_cell
+from keras_regimen.recipes.harness.evidence import discovery
+from keras_regimen.recipes.harness.evidence.code_hash import code_hash
+from keras_regimen.recipes.harness.evidence.evidence import evidence_of
 from keras_regimen.recipes.harness.tuning import (
     FIRST_RERUN_SEED,
     FIRST_SEARCH_SEED,

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from ..splits import Splits
+from ..contract.splits import Splits
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

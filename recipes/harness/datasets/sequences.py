@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..splits import Splits
+from ..contract.splits import Splits
 from .dataset import Dataset, whole_numbers
 from .random_stream import random_stream
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..splits import Splits
+from ..contract.splits import Splits
 from .dataset import Dataset, fraction, whole_numbers
 from .row_split import add_label_noise, check_sizes, split_rows
 

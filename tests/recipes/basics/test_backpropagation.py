@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from keras_regimen.recipes.basics import backpropagation as script
-from keras_regimen.recipes.harness.hyperparameters import HyperParameters
+from keras_regimen.recipes.harness.contract.hyperparameters import (
+    HyperParameters,
+)
 
 
 def test_gradient_of_a_net_small_enough_for_paper():

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from keras_regimen.recipes.harness.discovery import find, load
-from keras_regimen.recipes.harness.evidence import Evidence, evidence_of
+from keras_regimen.recipes.harness.evidence.discovery import find, load
+from keras_regimen.recipes.harness.evidence.evidence import (
+    Evidence,
+    evidence_of,
+)
 from keras_regimen.recipes.harness.refusal import RefusalError
 from keras_regimen.recipes.harness.run import run_recipe
 

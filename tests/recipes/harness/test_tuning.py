@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from keras_regimen.recipes.harness.evidence import Evidence
+from keras_regimen.recipes.harness.evidence.evidence import Evidence
 from keras_regimen.recipes.harness.refusal import RefusalError
 from keras_regimen.recipes.harness.tuning import search_recipe
 

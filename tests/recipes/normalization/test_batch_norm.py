@@ -2,8 +2,10 @@ import keras
 import pytest
 
 from keras_regimen.custom_layers import UnbiasedBatchNormalization
-from keras_regimen.recipes.harness.hyperparameters import HyperParameters
-from keras_regimen.recipes.harness.splits import Data
+from keras_regimen.recipes.harness.contract.hyperparameters import (
+    HyperParameters,
+)
+from keras_regimen.recipes.harness.contract.splits import Data
 from keras_regimen.recipes.normalization.batch_norm import recipe
 
 

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from keras_regimen.recipes.harness.hyperparameters import HyperParameters
-from keras_regimen.recipes.harness.splits import Data
+from keras_regimen.recipes.harness.contract.hyperparameters import (
+    HyperParameters,
+)
+from keras_regimen.recipes.harness.contract.splits import Data
 from keras_regimen.recipes.regularization.dropout import recipe
 
 

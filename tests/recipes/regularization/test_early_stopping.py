@@ -1,9 +1,11 @@
 import pytest
 
 from keras_regimen.callbacks import EarlyStopping, PrecheltStopping
-from keras_regimen.recipes.harness.cell import Cell
-from keras_regimen.recipes.harness.hyperparameters import HyperParameters
-from keras_regimen.recipes.harness.training import run_cell
+from keras_regimen.recipes.harness.contract.hyperparameters import (
+    HyperParameters,
+)
+from keras_regimen.recipes.harness.engine.cell import Cell
+from keras_regimen.recipes.harness.engine.training import run_cell
 from keras_regimen.recipes.regularization import early_stopping as script
 
 recipe = script.recipe

@@ -1,0 +1,1 @@
+"""What a recipe is declared with: arms, claims, metrics, data splits."""

@@ -1,0 +1,1 @@
+"""What trains cells: the plan, the workers, the pairing, the cost."""

@@ -1,0 +1,164 @@
+"""One cell, from its seed to its row of evidence."""
+
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ....custom_models.evaluate_in_memory import evaluate_in_memory
+from ..contract.hyperparameters import HyperParameters
+from ..contract.recipe import Recipe
+from ..contract.splits import Data, Splits
+from ..datasets import data_source
+from ..evidence.discovery import load
+from ..refusal import RefusalError
+from .cell import Cell
+from .cost import Cost
+from .environment import environment
+from .error_metric import error_logged
+from .fitting import EVALUATION_BATCH, Fitting, single
+from .pairing import paired
+from .reuse import reuse
+
+# Models built in this process that were not reused: TensorFlow keeps the
+# memory of each, so the engine starts a new process after so many.
+fresh_models = 0
+
+
+def run_cell(cell: Cell) -> dict[str, Any]:
+    """Trains one cell and returns its row.
+
+    An exception becomes a failed row with its traceback: one cell must not
+    stop the others.
+    """
+    cost = Cost()
+    row = cell.row()
+    try:
+        recipe = load(Path(cell.file))
+        hp = HyperParameters(cell.settings)
+        if recipe.measure is not None:
+            figures = _measured(recipe.measure, hp, cell)
+        else:
+            figures = _trained(recipe, hp, cell)
+        _refuse_unused(hp, cell)
+        row |= {"status": "done", "hyperparameters": hp.resolved(), **figures}
+    except Exception as error:
+        row |= {
+            "status": "failed",
+            "error": f"{type(error).__name__}: {error}",
+            "traceback": traceback.format_exc(),
+        }
+    row["cost"] = {**row.get("cost", {}), **cost.figures()}
+    return row | {"time": _now(), **environment()}
+
+
+def prepared(
+    recipe: Recipe, hp: HyperParameters, data: Data, seed: int
+) -> keras.Model:
+    """Returns the recipe's model, built, compiled and paired by seed."""
+    if recipe.build is None:
+        raise RefusalError("A recipe that measures builds no model.")
+    with paired(seed) as pair_streams, error_logged(recipe.target):
+        model = recipe.build(hp, data)
+        if not isinstance(model, keras.Model) or not model.compiled:
+            raise RefusalError(
+                "`build` must return a compiled `keras.Model`. "
+                f"Received: {type(model).__name__}"
+                + (", not compiled" if isinstance(model, keras.Model) else "")
+            )
+        if not model.built:
+            model(keras.KerasTensor((None, *data.input_shape)))
+        pair_streams(model)
+    return model
+
+
+def _measured(measure: Callable, hp: HyperParameters, cell: Cell) -> dict:
+    keras.utils.set_random_seed(cell.seed)
+    values = measure(hp, cell.seed)
+    return {"values": _plain_numbers(values, "measure")}
+
+
+def _trained(recipe: Recipe, hp: HyperParameters, cell: Cell) -> dict:
+    global fresh_models
+    settings = recipe.at(cell.scale)
+    source = data_source.condition(settings.data, cell.data)
+    splits: Splits = source(cell.seed).to(recipe.takes, recipe.target)
+    data = Data(splits)
+    model = prepared(recipe, hp, data, cell.seed)
+    if recipe.train is None and not data.arrays_read:
+        model, reused = reuse(model, hp, cell, splits)
+    else:
+        reused = False
+    fresh_models += not reused
+
+    fitting = Fitting(settings, hp, splits, cell.seed)
+    keras.utils.set_random_seed(cell.seed)
+    if recipe.train is None:
+        fitting.fit(model)
+        trained = model
+    else:
+        with error_logged(recipe.target):
+            trained = recipe.train(hp, model, data, fitting.fit)
+    values = {}
+    if recipe.evaluate is not None:
+        values = recipe.evaluate(hp, trained, splits)
+    return {
+        **fitting.figures(),
+        "final": _evaluated(trained, splits),
+        "values": _plain_numbers(values, "evaluate"),
+        "items": {
+            "train": len(splits.train[0]),
+            "validation": len(splits.validation[0]),
+            "test": len(splits.test[0]),
+        },
+        "chance": _chance(splits, recipe.target),
+        "parameters": trained.count_params(),
+        "fingerprint": splits.fingerprint,
+        "source": data_source.label(source),
+    }
+
+
+def _evaluated(model: keras.Model, splits: Splits) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for name, (x, y) in (
+        ("train", splits.train),
+        ("val", splits.validation),
+        ("test", splits.test),
+    ):
+        logs = evaluate_in_memory(model, x, y, batch_size=EVALUATION_BATCH)
+        figures |= {f"{name}_{k}": single(v) for k, v in logs.items()}
+    return figures
+
+
+def _refuse_unused(hp: HyperParameters, cell: Cell) -> None:
+    if hp.unused():
+        raise RefusalError(
+            f"arm {cell.arm!r} sets {', '.join(hp.unused())}, which nothing "
+            f"asks for; known are {', '.join(hp.declared()) or 'none'}"
+        )
+
+
+def _chance(splits: Splits, target: str) -> float:
+    """Returns the test error of the best constant prediction."""
+    labels, test = splits.train[1], splits.test[1]
+    if target == "real":
+        return float(np.sqrt(np.mean((test - labels.mean(axis=0)) ** 2)))
+    kinds, counts = np.unique(labels, return_counts=True)
+    return float(np.mean(test != kinds[counts.argmax()]))
+
+
+def _plain_numbers(values: Any, hook: str) -> dict[str, float]:
+    if not isinstance(values, dict):
+        raise RefusalError(
+            f"`{hook}` must return a dictionary of numbers by name. "
+            f"Received: {type(values).__name__}"
+        )
+    return {name: float(value) for name, value in values.items()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

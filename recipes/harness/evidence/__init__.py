@@ -1,0 +1,1 @@
+"""The rows that stay, the code they came from, and the recipes found."""

@@ -1,0 +1,1 @@
+"""The word on each claim, and the table that it stands in."""

@@ -1,0 +1,69 @@
+import os
+
+import pytest
+
+from keras_regimen.recipes.harness.engine.cell import Cell
+from keras_regimen.recipes.harness.engine.engine import Engine
+
+
+def cells_of(file, faults, recipe="dice"):
+    return [
+        Cell(recipe, str(file), "loaded", seed, "cpu", "", {"fault": fault})
+        for seed, fault in enumerate(faults)
+    ]
+
+
+def pid(*_):
+    return os.getpid()
+
+
+def test_zero_workers_run_in_the_process_itself(measured):
+    with Engine(workers=0) as engine:
+        assert engine.call(pid) == os.getpid()
+        rows = list(engine.run(cells_of(measured, ["none", "raise"])))
+    assert [row["status"] for row in rows] == ["done", "failed"]
+    assert "ArithmeticError: the die fell off" in rows[1]["error"]
+    assert "in measure" in rows[1]["traceback"]
+
+
+def test_cells_are_taken_as_workers_are_free(measured):
+    taken = []
+
+    def ask():
+        for cell in cells_of(measured, ["none"] * 4):
+            taken.append(cell.seed)
+            yield cell
+
+    with Engine(workers=0) as engine:
+        rows = engine.run(ask())
+        assert next(rows)["seed"] == 0
+        assert taken == [0]
+
+
+@pytest.mark.slow
+def test_workers_give_the_rows_of_one_process(measured):
+    faults = ["none", "raise", "none", "nan", "none"]
+    with Engine(workers=0) as engine:
+        alone = list(engine.run(cells_of(measured, faults)))
+    with Engine(workers=2) as engine:
+        assert engine.call(pid) != os.getpid()
+        spread = list(engine.run(cells_of(measured, faults)))
+
+    def essence(rows):
+        rows = sorted(rows, key=lambda row: row["seed"])
+        return [
+            (r["id"], r["status"], str(r.get("values")), r.get("error"))
+            for r in rows
+        ]
+
+    assert essence(spread) == essence(alone)
+
+
+@pytest.mark.slow
+def test_a_cell_that_crashes_its_process_is_a_row_and_stops_no_other(measured):
+    with Engine(workers=2) as engine:
+        cells = cells_of(measured, ["none", "crash", "none", "none"])
+        rows = {row["seed"]: row for row in engine.run(cells)}
+    assert rows[1]["status"] == "failed"
+    assert "ended 2 worker processes" in rows[1]["error"]
+    assert [rows[s]["status"] for s in (0, 2, 3)] == ["done"] * 3

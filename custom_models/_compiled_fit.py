@@ -76,7 +76,6 @@ def compiled_fit(
     logs = None
     # Private, but how `BackupAndRestore` says where to go on.
     for epoch in range(model._initial_epoch or initial_epoch, epochs):
-        model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         due = validation is not None and _is_due(epoch, validation_freq)
         logs, val_logs = compiled(model, "epoch")(

@@ -77,6 +77,7 @@ def make_epoch(model: keras.Model) -> Callable:
             model.optimizer.variables,
             model.metrics_variables,
         )
+        model.reset_metrics()
         *inner, outer = _parts(batches)
         for bounds, last in inner:
             *_, state = part(
@@ -105,6 +106,8 @@ def make_validation(model: keras.Model, keep: bool = True) -> Callable:
         logs, state = part(_values(variables), data, batches)
         if keep:
             _assign(variables, state)
+        else:
+            model.reset_metrics()
         return logs
 
     return validation

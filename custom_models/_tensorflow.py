@@ -36,6 +36,9 @@ def make_epoch(model: keras.Model) -> Callable:
     def epoch(
         data: Any, batches: Batches, validation: tuple[Any, Batches] | None
     ) -> tuple[dict, dict | None]:
+        # Traced first, so that there are metrics to reset.
+        _trace(train_step, data, batches)
+        model.reset_metrics()
         logs = _loop(model, train_step, data, batches)
         if validation is None:
             return logs, None

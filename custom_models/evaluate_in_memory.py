@@ -67,7 +67,6 @@ def evaluate_in_memory(
         return logs
     data, batches = in_order(as_data(**arrays), batch_size or 32)
     engine().prepare(model, data, batches.indices.shape[1])
-    model.reset_metrics()
     return as_floats(compiled(model, "evaluation")(data, batches))
 
 

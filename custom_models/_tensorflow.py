@@ -24,7 +24,13 @@ def why_not(model: keras.Model) -> str | None:
 
 
 def prepare(model: keras.Model, data: Any, batch_size: int) -> None:
-    """Does nothing: a trace creates what variables are missing, as in `fit`."""
+    """Creates what variables are missing: what creates some is traced twice."""
+    # Private, because nothing public builds compiled metrics and losses.
+    model._symbolic_build(
+        data_batch=tree.map_structure(
+            lambda a: None if a is None else a[:batch_size], data
+        )
+    )
 
 
 def make_epoch(model: keras.Model) -> Callable:

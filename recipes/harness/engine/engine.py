@@ -44,6 +44,11 @@ class Engine:
         else:
             self._stack.enter_context(_main_not_imported())
             self._client = self._stack.enter_context(_dask(self.workers))
+            # All at once, and while this process goes on.
+            self._imports = [
+                self._client.submit(import_keras, workers=address, pure=False)
+                for address in self._client.nthreads()
+            ]
         return self
 
     def __exit__(self, *exception: Any) -> None:

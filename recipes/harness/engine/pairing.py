@@ -12,6 +12,8 @@ from typing import Any
 
 import keras
 
+from .kernel_cache import kernels_kept
+
 
 @contextmanager
 def paired(seed: int) -> Iterator[Callable[[keras.Model], None]]:
@@ -41,9 +43,10 @@ def paired(seed: int) -> Iterator[Callable[[keras.Model], None]]:
     >>> bare == first_weight(keras.layers.Dropout(0.5), dense)
     True
     """
-    # Names start anew; collecting garbage would take a fifth of a cell.
-    keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(seed)
+    with kernels_kept():
+        # Names start anew; collecting garbage would take a fifth of a cell.
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(seed)
     wrappers: set[str] = set()
     add_weight = keras.layers.Layer.add_weight
     wrap = keras.layers.Wrapper.__init__

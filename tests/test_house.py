@@ -321,7 +321,7 @@ def test_planted_package_mismatch_is_found(tmp_path, listed, found):
 
 
 @pytest.mark.slow
-def test_wheel_holds_the_folders_and_the_evidence(tmp_path):
+def test_wheel_holds_folders_evidence_and_pages(tmp_path):
     source = tmp_path / "source"
     # A build leaves files in its tree, and takes those of an earlier one.
     leave = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
@@ -336,6 +336,12 @@ def test_wheel_holds_the_folders_and_the_evidence(tmp_path):
         for file in (ROOT / "evidence").glob("*.jsonl")
     }
     assert rows <= house.wheel_files(wheel)
+    pages = (ROOT / "recipes/harness/report").iterdir()
+    pages = [file for file in pages if file.suffix in (".css", ".jinja", ".js")]
+    assert pages
+    assert {
+        f"{house.PACKAGE}/{file.relative_to(ROOT)}" for file in pages
+    } <= house.wheel_files(wheel)
 
 
 def test_planted_folder_in_a_wheel_is_found(tmp_path):

@@ -1,6 +1,5 @@
 """What a run came to: rows, a table, a verdict on each claim."""
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -100,7 +99,16 @@ class Result:
         )
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.table)}</pre>"
+        """Returns what a notebook shows: a table, and a plot of each claim."""
+        from ..report.notebook import notebook
+
+        return notebook(
+            recipe=self.plan.recipe,
+            summary=self.plan.summary,
+            claims=[comparison.to_json() for comparison in self.comparisons],
+            arms=self.arms,
+            failed=self.failed,
+        )
 
 
 def _summary(metric: Any, rows: Sequence[Row]) -> dict[str, Any]:

@@ -1,4 +1,3 @@
-import html
 import json
 import math
 from dataclasses import replace
@@ -169,9 +168,18 @@ def test_json_is_valid_whatever_the_figures():
     assert found["comparisons"][0]["arms"][1]["values"] == [1.0, 2.0, None]
 
 
-def test_a_notebook_shows_the_table_as_text():
+def test_a_notebook_shows_table_words_and_plots():
     plan = replace(plan_of(), summary="Is 1 < 2 & 3?")
-    result = result_of(plan)
-    shown = result._repr_html_()
+    shown = result_of(plan)._repr_html_()
     assert "Is 1 &lt; 2 &amp; 3?" in shown
-    assert html.unescape(shown) == f"<pre>{result.table}</pre>"
+    # Twelve cells; (2 + 4 + 9) / 3 = 5, and the root of 13.
+    assert "<td>5 ± 3.61</td><td>3</td><td>0</td><td>3</td>" in shown
+    assert "<strong>failed</strong>" in shown
+    assert "noisy old, seed 2: ValueError: it broke" in shown
+    assert shown.count("<svg") == 1
+
+
+def test_a_notebook_says_how_far_a_run_is():
+    plan = plan_of()
+    shown = result_of(plan, rows=rows_of(plan)[:8])._repr_html_()
+    assert "No verdict yet: 2 of 3 seeds have finished." in shown

@@ -1,0 +1,1 @@
+"""Pages that anybody can read, written from rows of evidence alone."""

@@ -1,0 +1,124 @@
+"""The trials of a search: score against one hyperparameter."""
+
+import math
+
+from markupsafe import Markup
+
+from .axis import Axis, spanning
+from .quantity import Quantity, quantity
+from .searches import ArmSearch
+from .svg import drawing, element, percent
+
+_LEFT, _RIGHT, _TOP, _FOOT = 16.0, 96.0, 12.0, 112.0
+
+
+def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
+    """Returns a dot a trial, the best one ringed; None if there is none.
+
+    Args:
+        search: The search of one arm.
+        name: String. The hyperparameter.
+        told: How the score is told.
+    """
+    axes = search_axes(search, name)
+    if axes is None:
+        return None
+    across, up = axes
+    parts: list[Markup] = []
+    for tick in up.ticks(3):
+        y = up.place(tick)
+        parts += [
+            element(
+                "line",
+                x1=percent(_LEFT),
+                x2=percent(_RIGHT),
+                y1=y,
+                y2=y,
+                class_="grid",
+            ),
+            element(
+                "text",
+                told.level(tick).replace(".0 %", " %"),
+                x=percent(_LEFT - 1.5),
+                y=y + 4,
+                class_="label end",
+            ),
+        ]
+    values = _values(search, name)
+    labels = (
+        [(i, str(v)) for i, v in enumerate(values)]
+        if values
+        else [(t, quantity("").level(t)) for t in across.ticks(3)]
+    )
+    for tick, label in labels:
+        parts.append(
+            element(
+                "text",
+                label,
+                x=percent(across.place(tick)),
+                y=_FOOT + 16,
+                class_="label",
+            )
+        )
+    best = search.best
+    for trial in search.trials:
+        if not math.isfinite(trial.score):
+            continue
+        value = trial.settings[name]
+        x = values.index(value) if values else value
+        parts.append(
+            element(
+                "circle",
+                element(
+                    "title",
+                    f"{name} = {_told(value)}: {told.level(trial.score)}",
+                ),
+                cx=percent(across.place(x)),
+                cy=up.place(trial.score),
+                r=5.0 if trial is best else 3.2,
+                class_="best" if trial is best else "trial",
+            )
+        )
+    won = (
+        f"the best, {told.level(best.score)}, at {_told(best.settings[name])}"
+        if best
+        else "none succeeded"
+    )
+    return drawing(
+        f"{search.arm}: {name}",
+        f"Score of {len(search.trials)} trials by {name}; {won}.",
+        _FOOT + 22,
+        *parts,
+        kind="search",
+    )
+
+
+def search_axes(search: ArmSearch, name: str) -> tuple[Axis, Axis] | None:
+    """Returns the axes of `search_plot`, across and up."""
+    scores = [t.score for t in search.trials if math.isfinite(t.score)]
+    if not scores:
+        return None
+    up = spanning(scores, _FOOT, _TOP, margin=0.12)
+    values = _values(search, name)
+    if values:
+        return Axis(-0.5, len(values) - 0.5, _LEFT, _RIGHT), up
+    limits = search.ranges.get(name)
+    if limits is not None:
+        return Axis(limits.low, limits.high, _LEFT, _RIGHT, limits.log), up
+    tried = [t.settings[name] for t in search.trials]
+    log = min(tried) > 0 and max(tried) > 20 * min(tried)
+    return spanning(tried, _LEFT, _RIGHT, log=log), up
+
+
+def _values(search: ArmSearch, name: str) -> list:
+    """Returns the choices, where they are words and not figures."""
+    tried = [t.settings[name] for t in search.trials]
+    if all(
+        isinstance(v, int | float) and not isinstance(v, bool) for v in tried
+    ):
+        return []
+    return list(dict.fromkeys(tried))
+
+
+def _told(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,40 +2,80 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from ..evidence.catalogue import Entry, Health
-from .styles import STYLES, number, rounded
+from .columns import columns
+from .console import Fitted
+from .styles import STYLES, number, path_line, rounded
 
 if TYPE_CHECKING:
     from ..tuning import Search
 
+_PADDING = 3
+
 
 def recipes(entries: Sequence[Entry]) -> RenderableType:
     """Returns the table of `regimen list`."""
-    table = _table("recipe", "verdict", "effect", "seeds")
-    table.columns[2].justify = table.columns[3].justify = "right"
-    topic = None
-    for entry in entries:
-        if entry.topic != topic:
-            topic = entry.topic
-            table.add_row(Text(topic, "bold"))
-        word = entry.verdict or "not run"
-        if entry.stale:
-            word += " (stale)"
-        table.add_row(
+    lines = [
+        (
             f"  {entry.name}",
-            Text(word, STYLES.get(entry.verdict or "", "dim")),
-            "" if entry.effect is None else number(entry.effect),
+            (entry.verdict or "not run") + (" (stale)" if entry.stale else ""),
+            *_figures(entry),
             "" if entry.seeds is None else str(entry.seeds),
         )
-        table.add_row(Padding(Text(entry.claim, "dim"), (0, 0, 0, 2)))
-    return table
+        for entry in entries
+    ]
+    names = ("recipe", "verdict", "effect", "interval", "seeds")
+    widths = [
+        max(map(cell_len, column)) for column in zip(names, *lines, strict=True)
+    ]
+
+    def draw(width: int) -> RenderableType:
+        shown = [0, 1, 2, 3, 4]
+        for spare in (3, 2):
+            space = _PADDING * (len(shown) - 1)
+            if sum(widths[place] for place in shown) + space > width:
+                shown.remove(spare)
+
+        def line(cells: Sequence[Any], style: str = "") -> Table:
+            table = Table.grid(padding=(0, _PADDING, 0, 0))
+            for place in shown:
+                table.add_column(
+                    justify="left" if place < 2 else "right",
+                    min_width=widths[place],
+                )
+            table.add_row(*(cells[place] for place in shown), style=style)
+            return table
+
+        parts: list[RenderableType] = [line(names, "dim")]
+        topic = None
+        for entry, (name, word, *figures) in zip(entries, lines, strict=True):
+            if entry.topic != topic:
+                topic = entry.topic
+                parts.append(Text(topic, "bold"))
+            style = STYLES.get(entry.verdict or "", "dim")
+            parts.append(line([Text(name), Text(word, style), *figures]))
+            parts.append(Padding(Text(entry.claim, "dim"), (0, 0, 0, 4)))
+        return Group(*parts)
+
+    return Fitted(draw)
+
+
+def _figures(entry: Entry) -> tuple[str, str]:
+    if entry.effect is None:
+        return "", ""
+    unit = entry.claims[0]["smallest_effect"] if entry.claims else None
+    ends = [rounded(end, unit or 0) for end in entry.interval or ()]
+    interval = f"[{', '.join(ends)}]" if ends else ""
+    return rounded(entry.effect, unit or 0), interval
 
 
 def markdown(entries: Sequence[Entry]) -> str:
@@ -63,23 +103,22 @@ def markdown(entries: Sequence[Entry]) -> str:
 
 
 def states(states: Sequence[Health]) -> RenderableType:
-    """Returns the table of `regimen status`."""
+    """Returns the table of `regimen status`; for one recipe, its file, too."""
     names = ("finished", "failed", "stale", "attempts", "looks", "broken")
-    table = _table("recipe", *names)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    rows = []
     for state in states:
         counts = [getattr(state, name) for name in names[:-1]]
         counts.append(len(state.problems))
-        table.add_row(state.name, *(str(c) if c else "·" for c in counts))
-    return table
+        rows.append([state.name, *(str(c) if c else "·" for c in counts)])
+    table = columns(("recipe", *names), rows, words=("recipe",))
+    if len(states) != 1:
+        return table
+    return Group(table, path_line("evidence", Path(states[0].path)))
 
 
 def search(found: "Search") -> RenderableType:
     """Returns the table of `regimen tune`."""
-    table = _table("arm", "best settings", "score", "fresh seeds", "trials")
-    for column in table.columns[2:]:
-        column.justify = "right"
+    rows = []
     for arm, best in found.best.items():
         mine = [e for e in found.executions if e["arm"] == arm]
         settings = ", ".join(
@@ -90,25 +129,27 @@ def search(found: "Search") -> RenderableType:
         )
         found_one = math.isfinite(best["score"])
         nothing = "nothing to search" if found_one else "no trial succeeded"
-        table.add_row(
-            arm,
-            settings or nothing,
-            number(best["score"]),
-            number(best["rerun"]),
-            str(len({e["trial"] for e in mine})),
+        rows.append(
+            (
+                arm,
+                settings or nothing,
+                number(best["score"]),
+                number(best["rerun"]),
+                str(len({e["trial"] for e in mine})),
+            )
         )
     parts: list[RenderableType] = [
         Text(f"{found.recipe}: lowest mean {found.objective}"),
         "",
-        table,
+        columns(
+            ("arm", "best settings", "score", "fresh seeds", "trials"),
+            rows,
+            words=("arm", "best settings"),
+        ),
     ]
     parts += [Text(warning, "yellow") for warning in found.edge_warnings]
-    parts.append(Text(f"rows: {found.path}", style="dim", overflow="fold"))
+    if any(best["hyperparameters"] for best in found.best.values()):
+        tip = "Put the best settings into `tuned=` of each arm, then run."
+        parts.append(Text(tip, "dim"))
+    parts.append(path_line("rows", found.path))
     return Group(*parts)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for column in columns:
-        table.add_column(column, header_style="dim")
-    return table

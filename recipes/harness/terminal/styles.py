@@ -1,6 +1,9 @@
-"""How words are coloured and numbers are written."""
+"""How words are coloured, numbers and paths are written."""
 
 import math
+from pathlib import Path
+
+from rich.text import Text
 
 STYLES = {
     "reproduced": "bold green",
@@ -35,3 +38,10 @@ def rounded(value: float | None, unit: float) -> str:
     if value is not None and abs(value) < unit / 200:
         return "0"
     return number(value)
+
+
+def path_line(name: str, path: Path) -> Text:
+    """Returns where something is, from the current folder if it is below."""
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return Text(f"{name}: {path}", style="dim", overflow="fold")

@@ -1,5 +1,6 @@
 import io
 import math
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -10,9 +11,9 @@ from keras_regimen.recipes.harness.terminal import listing
 from keras_regimen.recipes.harness.tuning import Search
 
 
-def shown(renderable):
-    """Returns the lines of 80 columns, without the spaces that fill them."""
-    console = Console(file=io.StringIO(), width=80, color_system=None)
+def shown(renderable, width=80):
+    """Returns the lines, without the spaces that fill them."""
+    console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(renderable)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
@@ -54,15 +55,15 @@ def test_recipes_stand_below_their_topic_with_claim_and_verdict():
         )
     )
     assert lines == [
-        "recipe               verdict                  effect   seeds",
+        "recipe      verdict                  effect        interval   seeds",
         "basics",
-        "  a                  reproduced                    0       3",
-        "  1 + 1 = 2.",
+        "  a         reproduced                    0                       3",
+        "    1 + 1 = 2.",
         "regularization",
-        "  dropout            same direction (stale)   0.0123      10",
-        "  It helps.",
-        "  later              not run",
-        "  [It] helps, too.",
+        "  dropout   same direction (stale)   0.0123   [0.001, 0.02]      10",
+        "    It helps.",
+        "  later     not run",
+        "    [It] helps, too.",
     ]
 
 
@@ -71,9 +72,25 @@ def test_a_long_claim_is_wrapped_below_its_beginning():
     lines = shown(listing.recipes([entry("x", "y", statement)]))
     wrapped = [line for line in lines if "claim" in line]
     assert len(wrapped) > 1
-    assert all(line.startswith("  a long") for line in wrapped)
+    assert all(re.match(r"    \S", line) for line in wrapped)
     assert max(map(len, lines)) <= 80
     assert " ".join(" ".join(wrapped).split()) == statement.strip()
+
+
+def figures_of(width):
+    """Returns the line of a recipe whose figures are far below its unit."""
+    figures = ("no effect", -3e-9, (-0.00009, 0.0123456), 10, 1.0)
+    claims = ({"smallest_effect": 0.02},)
+    drawn = listing.recipes([entry("x", "y", "z", *figures, claims=claims)])
+    return shown(drawn, width)[2]
+
+
+def test_where_it_gets_narrow_the_interval_goes_and_then_the_effect():
+    # 6 + 9 + 6 + 11 + 5 signs, three spaces after each column but the last.
+    assert figures_of(49) == "  x      no effect        0   [0, 0.0123]      10"
+    assert figures_of(48) == "  x      no effect        0      10"
+    assert figures_of(35) == "  x      no effect        0      10"
+    assert figures_of(34) == "  x      no effect      10"
 
 
 def test_the_readmes_table_has_a_line_for_each_claim_of_a_verdict():
@@ -127,6 +144,24 @@ def test_states_are_counts_and_nothing_is_a_dot():
     ]
 
 
+def test_states_of_sixty_columns_keep_their_figures():
+    lines = shown(
+        listing.states([Health("early_stopping", "p", 120, 1, 4, 2, 3, ())]), 60
+    )
+    assert lines[:2] == [
+        "recipe         finished failed stale attempts looks broken",
+        "early_stopping      120      1     4        2     3      ·",
+    ]
+
+
+def test_the_state_of_one_recipe_says_where_its_rows_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = str(tmp_path / "rows" / "dice.jsonl")
+    state = Health("dice", path, 0, 0, 0, 0, 0, ())
+    assert shown(listing.states([state]))[-1] == "evidence: rows/dice.jsonl"
+    assert len(shown(listing.states([state, state]))) == 3
+
+
 def test_a_search_shows_each_arms_best_and_its_fresh_seeds():
     def execution(arm, trial):
         return {"arm": arm, "trial": trial}
@@ -166,5 +201,6 @@ def test_a_search_shows_each_arms_best_and_its_fresh_seeds():
         "fixed    nothing to search          0.5          0.75        1",
         "broken   no trial succeeded           -             -        1",
         "plain: the best units, 32, lies at an end",
+        "Put the best settings into `tuned=` of each arm, then run.",
         "rows: evidence/bowl.search.jsonl",
     ]

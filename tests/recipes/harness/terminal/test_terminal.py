@@ -11,7 +11,6 @@ from keras_regimen.recipes.harness.engine.cell import Cell
 from keras_regimen.recipes.harness.engine.plan import Plan
 from keras_regimen.recipes.harness.terminal.console import show
 from keras_regimen.recipes.harness.terminal.terminal import (
-    interval_bar,
     render,
     view,
 )
@@ -93,8 +92,8 @@ def result_of(comparisons=(COMPARISON,), errors=None, **changes):
 def claims_of(*comparisons):
     """Returns the lines of the claims alone."""
     text = render(result_of(comparisons))
-    start = text.index("\n\n1. ") + 2
-    return text[start : text.index("\n\n6 of 6 cells")].splitlines()
+    text = text.partition("Gains are on")[0].partition("6 of 6 cells")[0]
+    return text[text.index("\n1. ") + 1 :].rstrip("\n").splitlines()
 
 
 def test_a_result_is_drawn_to_the_letter():
@@ -106,57 +105,25 @@ def test_a_result_is_drawn_to_the_letter():
     assert render(result_of()) == (
         "demo · Demo: is new better than old?\n"
         "\n"
-        "arm, on noisy               x   seeds   CPU s\n"
-        "new             0.12 ± 0.0173       3     2.5\n"
-        "old               0.15 ± 0.01       3       2\n"
+        "x on noisy\n"
+        "arm       mean ± sd   seeds   CPU s\n"
+        "new   0.12 ± 0.0173       3     2.5\n"
+        "old     0.15 ± 0.01       3       2\n"
         "\n"
-        "1. reproduced  It lowers the error. (on noisy)\n"
+        "1. reproduced · x on noisy\n"
+        "   It lowers the error.\n"
         "   worse           ┊     │  ━━━╏━━━●━━━━━━ better\n"
-        "   gain 0.03 [0.01, 0.05] in x, matters from 0.02\n"
-        "   new 0.12, old 0.15; n = 3, s = 0.0123, detectable 0.0299\n"
-        "   better in 100% of the pairs, at 1.00 x updates, 1.25 x CPU "
-        "seconds\n"
-        "   on this data and budget, over splits and seeds; for new data from "
-        "the same\n"
-        "   source [0, 0.0612]\n"
-        "   collapsed runs: 0 of 3 (the rate could be up to 63%)\n"
+        "   gain 0.03 [0.01, 0.05], matters from 0.02\n"
+        "     means     new 0.12, old 0.15\n"
+        "     pairs     better in 100% of 3, s = 0.0123, detectable 0.0299\n"
+        "     cost      1.00 x updates, 1.25 x CPU seconds\n"
+        "     new data  [0, 0.0612], from the same source\n"
+        "     runs      0 of 3 collapsed (a rate of up to 63%)\n"
         "\n"
+        "Gains are on this data and budget, over splits and seeds.\n"
         "6 of 6 cells finished, 4 of them now · cpu scale · 3 seeds\n"
         "evidence: evidence/demo.jsonl"
     )
-
-
-@pytest.mark.parametrize(
-    ("low", "mean", "high", "effect", "bar"),
-    [
-        # Reach 1.2 * 0.05: an interval around zero, inside of the effect.
-        # 16 * 0.01 / 0.06 = 2.7, 16 * 0.05 / 0.06 = 13.3.
-        (-0.01, 0.002, 0.01, 0.05, "   ┊         ━━━┃●━━         ┊   "),
-        # Reach 1: all of the left half.
-        (-1.0, -0.5, 0.0, 0.25, "━━━━━━━━●━━━╏━━━┃   ┊            "),
-        # The mean stands on zero, and the interval covers the effect.
-        (-0.5, 0.0, 0.5, 0.25, "━━━━━━━━╏━━━━━━━●━━━━━━━╏━━━━━━━━"),
-        # A point.
-        (0.02, 0.02, 0.02, 0.01, "        ┊       │       ┊       ●"),
-    ],
-)
-def test_the_bar_has_zero_in_the_middle(low, mean, high, effect, bar):
-    verdict = replace(VERDICT, low=low, mean=mean, high=high)
-    claim = replace(CLAIM, smallest_effect=effect)
-    drawn = interval_bar(replace(COMPARISON, claim=claim, verdict=verdict))
-    assert drawn == f"worse {bar} better"
-
-
-@pytest.mark.parametrize(
-    "verdict",
-    [
-        None,
-        Verdict("failed", "3 of 6 runs failed.", 3, 6),
-        replace(VERDICT, low=-float("inf"), high=float("inf")),
-    ],
-)
-def test_without_an_interval_there_is_no_bar(verdict):
-    assert interval_bar(replace(COMPARISON, verdict=verdict)) is None
 
 
 def test_figures_far_below_the_effect_are_nothing():
@@ -165,51 +132,59 @@ def test_figures_far_below_the_effect_are_nothing():
         VERDICT, word="no effect", mean=-1.5e-9, low=-0.00009, high=0.00011
     )
     lines = claims_of(replace(COMPARISON, verdict=verdict))
-    assert lines[2] == "   gain 0 [0, 1.10e-04] in x, matters from 0.02"
+    assert lines[3] == "   gain 0 [0, 1.10e-04], matters from 0.02"
 
 
 def test_gradient_evaluations_are_told_where_they_are_no_updates():
     cost = {"updates": 1.0, "evaluations": 2.0, "cpu_seconds": 0.333}
     lines = claims_of(replace(COMPARISON, cost=cost, improvement=0.75))
-    assert lines[4:6] == [
-        "   better in 75% of the pairs, at 1.00 x updates, 2.00 x gradient "
-        "evaluations,",
-        "   0.33 x CPU seconds",
-    ]
+    assert "     pairs     better in 75% of 3, s = " in lines[5]
+    assert lines[6] == (
+        "     cost      1.00 x updates, 2.00 x gradient evaluations, 0.33 x "
+        "CPU seconds"
+    )
 
 
 def test_runs_that_learned_nothing_are_named_and_bound_no_rate():
     sides = (replace(SIDES[0], missed=2, collapsed=1), SIDES[1])
     lines = claims_of(replace(COMPARISON, sides=sides))
     assert lines[-2:] == [
-        "   2 of 3 runs of new never got there",
-        "   1 of 3 runs of new learned nothing",
+        "     runs      2 of 3 of new never got there",
+        "     runs      1 of 3 of new learned nothing",
     ]
 
 
 def test_while_seeds_are_missing_their_number_stands_for_the_word():
     waiting = Comparison(CLAIM, done=1, seeds=3, sides=SIDES)
     lines = claims_of(waiting)
-    assert lines[0] == "1. 1 of 3 seeds  It lowers the error. (on noisy)"
-    assert lines[1] == "   new 0.12, old 0.15"
+    assert lines == [
+        "1. 1 of 3 seeds · x on noisy",
+        "   It lowers the error.",
+        "     means  new 0.12, old 0.15",
+    ]
 
 
 def test_at_smoke_scale_there_is_no_word():
     result = result_of([Comparison(CLAIM, 3, 3, SIDES)])
     result = replace(result, plan=replace(result.plan, scale="smoke"))
-    assert "\n1. no verdict at smoke scale  It lowers" in render(result)
+    assert "\n1. no verdict at smoke scale · x on noisy\n" in render(result)
 
 
 def test_words_without_a_decision_come_with_their_reason():
-    verdict = replace(VERDICT, word="underpowered", reason="Ask 40 seeds.")
+    verdict = replace(VERDICT, word="underpowered", reason="Too few pairs.")
     lines = claims_of(replace(COMPARISON, verdict=verdict))
-    assert lines[0].startswith("1. underpowered  ")
-    assert lines[4] == "   Ask 40 seeds."
+    assert lines[0].startswith("1. underpowered · ")
+    assert lines[4] == "   Too few pairs."
+    # The interval, which is in the reason, stands above.
+    verdict = replace(verdict, seeds_likely=96, seeds_sure=1400)
+    lines = claims_of(replace(COMPARISON, verdict=verdict))
+    assert lines[4] == "   96 seeds would likely decide, 1,400 surely"
     failed = Verdict("failed", "1 of 6 runs failed.", 3, 6)
     assert claims_of(Comparison(CLAIM, 3, 3, (), failed)) == [
-        "1. failed  It lowers the error. (on noisy)",
+        "1. failed · x on noisy",
+        "   It lowers the error.",
         "   1 of 6 runs failed.",
-        "   collapsed runs: 0 of 3 (the rate could be up to 63%)",
+        "     runs  0 of 3 collapsed (a rate of up to 63%)",
     ]
 
 
@@ -218,7 +193,12 @@ def test_claims_are_numbered_and_an_exact_one_has_its_reason_alone():
     reason = "The largest of 3 values is 1e-09, within 1e-06."
     verdict = Verdict("reproduced", reason, 3, 1, mean=1e-9)
     lines = claims_of(COMPARISON, Comparison(exact, 3, 3, SIDES, verdict))
-    assert lines[-3:] == ["", "2. reproduced  Equal.", f"   {reason}"]
+    assert lines[-4:] == [
+        "",
+        "2. reproduced · x",
+        "   Equal.",
+        f"   {reason}",
+    ]
 
 
 def test_failed_cells_are_listed_by_their_reason():
@@ -226,8 +206,8 @@ def test_failed_cells_are_listed_by_their_reason():
     errors = {("new", 0): broke, ("old", 1): fell, ("new", 2): broke}
     text = render(result_of([], errors))
     # (0.15 + 0.14) / 2 and 0.01 / sqrt(2): old/1 is 0.16.
-    assert "\nnew                        0.14   1, 2 failed     2.5\n" in text
-    assert "\nold             0.145 ± 0.00707   2, 1 failed       2\n" in text
+    assert "\nnew              0.14   1, 2 failed     2.5\n" in text
+    assert "\nold   0.145 ± 0.00707   2, 1 failed       2\n" in text
     assert (
         "\n3 cells failed\n"
         "  noisy/new/0, noisy/new/2: ValueError: it broke\n"

@@ -1,5 +1,7 @@
 """Turns the arrays of a data set into what a recipe takes, or refuses."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..refusal import RefusalError
@@ -82,3 +84,24 @@ def targets_as(
             )
         return y.reshape(len(y), 1).astype("float32")
     return y if labels else y.reshape(len(y)).astype("int32")
+
+
+def kind_of_target(parts: Sequence[np.ndarray]) -> str:
+    """Returns what targets look like: `"classes"`, `"binary"` or `"real"`.
+
+    Integers are classes, and two classes of them serve a recipe of a binary
+    target too. One column of 0.0 and 1.0 alone is binary.
+    """
+    if parts[0].dtype == np.int32:
+        return "classes"
+    column = parts[0][0].size == 1
+    zero_one = all(np.isin(y, (0, 1)).all() for y in parts)
+    return "binary" if column and zero_one else "real"
+
+
+def count_classes(parts: Sequence[np.ndarray]) -> int | None:
+    """Returns one more than the greatest label; `None` for a real target."""
+    kind = kind_of_target(parts)
+    if kind == "real":
+        return None
+    return 2 if kind == "binary" else 1 + max(int(y.max()) for y in parts)

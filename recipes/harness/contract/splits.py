@@ -3,12 +3,20 @@
 import dataclasses
 import functools
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .checked_arrays import Pair, checked_inputs, checked_pair
-from .conversion import inputs_as, refuse_unknown, targets_as
+from .conversion import (
+    count_classes,
+    inputs_as,
+    kind_of_target,
+    refuse_unknown,
+    targets_as,
+)
+
+_PARTS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -44,13 +52,16 @@ class Splits:
     array([0, 1, 2, 1], dtype=int32)
     """
 
+    # Whether rows are read when they are needed, as of a `StreamedSplits`.
+    streamed: ClassVar[bool] = False
+
     train: Pair
     validation: Pair
     test: Pair
     unlabeled: np.ndarray | None = None
 
     def __post_init__(self):
-        for part in ("train", "validation", "test"):
+        for part in _PARTS:
             pair = checked_pair(part, getattr(self, part))
             object.__setattr__(self, part, pair)
             kinds = [_kinds(pair), _kinds(self.train)]
@@ -89,20 +100,22 @@ class Splits:
         Integers are classes, and two classes of them serve a recipe of a
         binary target too. One column of 0.0 and 1.0 alone is binary.
         """
-        if self.train[1].dtype == np.int32:
-            return "classes"
-        column = self.train[1][0].size == 1
-        zero_one = all(np.isin(y, (0, 1)).all() for _, y in self._pairs)
-        return "binary" if column and zero_one else "real"
+        return kind_of_target([y for _, y in self._pairs])
 
     @functools.cached_property
     def num_classes(self) -> int | None:
         """One more than the greatest label; `None` for a real target."""
-        if self.target == "real":
-            return None
-        if self.target == "binary":
-            return 2
-        return 1 + max(int(y.max()) for _, y in self._pairs)
+        return count_classes([y for _, y in self._pairs])
+
+    @property
+    def labels(self) -> dict[str, np.ndarray]:
+        """The targets of each part."""
+        return dict(zip(_PARTS, (y for _, y in self._pairs), strict=True))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of rows of each part."""
+        return {name: len(y) for name, y in self.labels.items()}
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -157,7 +170,8 @@ class Data:
     too, so the object remembers whether there was one.
 
     Args:
-        splits: The `Splits` of the cell, converted to what the recipe takes.
+        splits: The `Splits` (or `StreamedSplits`) of the cell, converted to
+            what the recipe takes.
 
     Attributes:
         arrays_read: Boolean. Whether an array was asked for so far.
@@ -173,7 +187,7 @@ class Data:
     True
     """
 
-    def __init__(self, splits: Splits):
+    def __init__(self, splits: Any):
         self.arrays_read = False
         self._splits = splits
 

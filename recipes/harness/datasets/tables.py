@@ -8,6 +8,7 @@ import numpy as np
 from ..contract.splits import Splits
 from .dataset import Dataset, fraction, whole_numbers
 from .row_split import add_label_noise, check_sizes, split_rows
+from .standardized import standardized
 
 
 def breast_cancer(
@@ -158,7 +159,7 @@ def _draw_classes(
 ) -> Splits:
     x, y = _table(name)
     pairs = split_rows(x, y, seed, train_size, validation_size)
-    inputs = _standardized([x for x, _ in pairs])
+    inputs = standardized([x for x, _ in pairs])
     pairs = add_label_noise(pairs, seed, label_noise)
     targets = [y for _, y in pairs]
     train, validation, test = zip(inputs, targets, strict=True)
@@ -172,16 +173,10 @@ def _draw_diabetes(
     x, y = _table("diabetes")
     pairs = split_rows(x, y[:, None], seed, train_size, validation_size)
     inputs, targets = (
-        _standardized(list(parts)) for parts in zip(*pairs, strict=True)
+        standardized(list(parts)) for parts in zip(*pairs, strict=True)
     )
     train, validation, test = zip(inputs, targets, strict=True)
     return Splits(train, validation, test)
-
-
-def _standardized(parts: list[np.ndarray]) -> list[np.ndarray]:
-    mean, std = parts[0].mean(axis=0), parts[0].std(axis=0)
-    # A feature that is constant over the training rows keeps its scale.
-    return [(part - mean) / np.where(std > 0, std, 1) for part in parts]
 
 
 @functools.lru_cache

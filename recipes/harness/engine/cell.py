@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 # Raised when a change of the harness can alter a recipe's numbers.
@@ -24,6 +25,9 @@ class Cell:
         settings: The hyperparameters that are given, by name.
         code: String. The hash of the code that the recipe depends on.
         backend: String. Keras' backend.
+        source: Optional. What draws the rows of a user's own data, picklable.
+            Not part of the identity: `data` says what it holds, wherever it
+            lies.
 
     Example:
 
@@ -43,6 +47,7 @@ class Cell:
     settings: dict[str, Any] = field(default_factory=dict)
     code: str = ""
     backend: str = "tensorflow"
+    source: Callable[[int], Any] | None = None
 
     @property
     def id(self) -> str:
@@ -53,8 +58,8 @@ class Cell:
         return {"kind": "cell", "id": self.id, **self._identity()}
 
     def _identity(self) -> dict[str, Any]:
-        identity = asdict(self)
-        del identity["file"]
+        identity = asdict(replace(self, source=None))
+        del identity["file"], identity["source"]
         return {**identity, "protocol": PROTOCOL}
 
 

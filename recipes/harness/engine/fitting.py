@@ -15,6 +15,10 @@ from ....custom_models.fit_in_memory import fit_in_memory
 from ..contract.hyperparameters import HyperParameters
 from ..contract.recipe import FitSettings, resolve
 from ..contract.splits import Splits
+from ..contract.streamed_splits import StreamedRows, StreamedSplits
+from .streamed_fit import streamed_fit
+
+AnySplits = Splits | StreamedSplits
 
 # Evaluation wants few calls, and memory for no more rows than this.
 EVALUATION_BATCH = 1024
@@ -27,7 +31,7 @@ class Fitting:
         self,
         settings: FitSettings,
         hp: HyperParameters,
-        splits: Splits,
+        splits: AnySplits,
         seed: int,
     ):
         self.splits = splits
@@ -71,7 +75,12 @@ class Fitting:
             The `History` of this call.
         """
         if x is None:
-            x, y = self.splits.train
+            x = self.splits.train
+            if not isinstance(x, StreamedRows):
+                x, y = x
+        validation: Any = self.splits.validation
+        if isinstance(validation, StreamedRows):
+            validation = validation.batches(EVALUATION_BATCH)
         batch_size = batch_size or self.batch_size
         epochs = epochs or self.epochs
         watch = _TestCurve(self.splits.test)
@@ -81,7 +90,7 @@ class Fitting:
             "epochs": epochs,
             "verbose": 0,
             "callbacks": [watch, *own],
-            "validation_data": self.splits.validation,
+            "validation_data": validation,
             "validation_batch_size": EVALUATION_BATCH,
             "steps_per_epoch": self.steps,
             "shuffle": self.order,
@@ -90,7 +99,10 @@ class Fitting:
         with warnings.catch_warnings():
             # The row says so, once for all warnings.
             warnings.filterwarnings("ignore", message="`fit_in_memory` trains")
-            history = fit_in_memory(model, x, y, **arguments)
+            if isinstance(x, StreamedRows):
+                history = streamed_fit(model, x, **arguments)
+            else:
+                history = fit_in_memory(model, x, y, **arguments)
         self.plain_fit = history.params.get("plain_fit")
         self.jit = bool(model.jit_compile)
         logs = {**history.history, **watch.curves}
@@ -109,7 +121,7 @@ class Fitting:
 
     def figures(self) -> dict[str, Any]:
         steps = self.steps or math.ceil(
-            len(self.splits.train[0]) / self.batch_size
+            self.splits.counts["train"] / self.batch_size
         )
         evaluations = self.curves.get("evaluations")
         # The first epoch of a compiled arm pays for the tracing.
@@ -134,7 +146,7 @@ class Fitting:
 class _TestCurve(keras.callbacks.Callback):
     """Evaluates the test data each epoch, out of other callbacks' sight."""
 
-    def __init__(self, test: tuple[Any, Any]):
+    def __init__(self, test: Any):
         super().__init__()
         self.test = test
         self.curves: dict[str, list[float]] = {}
@@ -145,11 +157,16 @@ class _TestCurve(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.seconds.append(time.process_time() - self._started)
-        evaluated = evaluate_in_memory(
-            self.model, *self.test, batch_size=EVALUATION_BATCH
-        )
-        for name, figure in evaluated.items():
+        for name, figure in evaluated(self.model, self.test).items():
             self.curves.setdefault(f"test_{name}", []).append(figure)
+
+
+def evaluated(model: keras.Model, part: Any) -> dict[str, float]:
+    """Returns the metrics of a model on a part of the rows, by name."""
+    if isinstance(part, StreamedRows):
+        return evaluate_in_memory(model, part.batches(EVALUATION_BATCH))
+    x, y = part
+    return evaluate_in_memory(model, x, y, batch_size=EVALUATION_BATCH)
 
 
 def single(value: Any) -> float:

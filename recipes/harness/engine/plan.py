@@ -30,6 +30,7 @@ class Plan:
         code: String. The hash of the code that the numbers depend on.
         as_declared: Whether the user chose no arms, data or settings: the
             word on such a plan is the recipe's own.
+        notes: What was found in the user's data, in sentences.
     """
 
     recipe: str
@@ -44,6 +45,7 @@ class Plan:
     space: Mapping[str, list[dict[str, Any]]]
     code: str
     as_declared: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def attempt(self) -> str:
@@ -74,6 +76,8 @@ def make_plan(
     data: str | None = None,
     settings: Mapping[str, Any] | None = None,
     searching: bool = False,
+    data_dir: Path | None = None,
+    folder: Path = Path(),
 ) -> Plan:
     """Reads a recipe and returns its cells, having tried each arm once.
 
@@ -86,9 +90,11 @@ def make_plan(
         scale: The scale's name.
         seeds: Seeds per arm, the recipe's own by default.
         arms: Names; all by default.
-        data: A data name that stands in for the recipe's own.
+        data: What stands in for the recipe's own data: a name, or a path.
         settings: Hyperparameters of the user, for each arm that asks.
         searching: Whether to leave free what an arm has tuned.
+        data_dir: Where TensorFlow Datasets are.
+        folder: Where relative paths of data begin.
 
     Returns:
         A `Plan`.
@@ -97,6 +103,7 @@ def make_plan(
         RefusalError: If an arm, a data name or a hyperparameter is unknown,
             or a value is outside of its declared range.
     """
+    from ..datasets.data_source import own_data
     from ..evidence import source
     from ..evidence.discovery import load
 
@@ -109,11 +116,16 @@ def make_plan(
                 + ", ".join(recipe.arms)
             )
     declared = tuple(at_scale.data)
+    own = None
+    if data is not None:
+        if recipe.measure is not None:
+            raise RefusalError(
+                f"{file.stem} measures without data. Received: data={data!r}"
+            )
+        real = recipe.target == "real"
+        own = own_data(declared, data, folder, data_dir, real)
+        data = own.name if own else data
     conditions = declared if data is None else (data,)
-    if data is not None and recipe.measure is not None:
-        raise RefusalError(
-            f"{file.stem} measures without data. Received: data={data!r}"
-        )
     chosen = {
         name: {
             condition: dict(arm.fixed) if searching else arm.on(condition)
@@ -133,7 +145,7 @@ def make_plan(
             key = (claim.arms, claim.metric.label) if foreign else len(claims)
             claims.setdefault(key, replace(claim, on=on))
     chosen, space = _tried(
-        recipe, at_scale, chosen, settings or {}, file, searching
+        recipe, at_scale, chosen, settings or {}, file, searching, own
     )
     backend = _backend()
     cells = [
@@ -147,6 +159,7 @@ def make_plan(
             settings=by_condition[condition],
             code=code,
             backend=backend,
+            source=own,
         )
         for seed in range(seeds or at_scale.seeds)
         for condition in conditions
@@ -165,10 +178,11 @@ def make_plan(
         space=space,
         code=code,
         as_declared=not arms and data is None and not settings,
+        notes=(own.sentence,) if own else (),
     )
 
 
-def _tried(recipe, at_scale, arms, settings, file, searching):
+def _tried(recipe, at_scale, arms, settings, file, searching, own_data):
     """Builds each arm once, so that a bad setting is refused before the run.
 
     Returns the settings of each arm (those of the user only where the arm
@@ -186,7 +200,8 @@ def _tried(recipe, at_scale, arms, settings, file, searching):
             if settings or searching:
                 recipe.measure(hp, 0)
             return settings or searching
-        splits = condition(at_scale.data, data_name)(0)
+        source = own_data or condition(at_scale.data, data_name)
+        splits = source(0)
         data = Data(splits.to(recipe.takes, recipe.target))
         prepared(recipe, hp, data, seed=0)
         for setting in vars(at_scale).values():

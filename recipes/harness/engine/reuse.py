@@ -5,11 +5,13 @@ from collections import OrderedDict
 
 import keras
 import numpy as np
+from keras.src.backend.common import global_state
 
 from ....custom_models.why_plain_fit import why_plain_fit
 from ..contract.hyperparameters import HyperParameters
-from ..contract.splits import Splits
 from .cell import Cell, digest
+from .fitting import AnySplits
+from .kernel_cache import random_state_is_held
 
 # Models whose compiled epoch waits for the next seed, the latest last.
 _compiled: OrderedDict[str, keras.Model] = OrderedDict()
@@ -17,14 +19,16 @@ _MOST_COMPILED = 24
 
 
 def reuse(
-    model: keras.Model, hp: HyperParameters, cell: Cell, splits: Splits
+    model: keras.Model, hp: HyperParameters, cell: Cell, splits: AnySplits
 ) -> tuple[keras.Model, bool]:
     """Returns the model to train: an earlier seed's, in the new one's state.
 
     Its compiled epoch is what is reused. Whatever was compiled in, such as a
     dropout rate, stands in the key: after the trace it would be ignored.
     """
-    if why_plain_fit(model, *splits.train) is not None:
+    if splits.streamed or why_plain_fit(model, *splits.train) is not None:
+        return model, False
+    if random_state_is_held():
         return model, False
     try:
         key = digest(
@@ -47,6 +51,19 @@ def reuse(
     if len(_compiled) > _MOST_COMPILED:
         _compiled.popitem(last=False)
     return _compiled[key], reused
+
+
+def forget_unseeded(model: keras.Model) -> None:
+    """Forgets a model that drew from Keras' global stream of seeds.
+
+    The stream of the first seed is compiled in, and goes on in the others.
+    To be called after `set_random_seed` and training.
+    """
+    # Private: whether a draw without a seed has made the stream.
+    stream = global_state.get_global_attribute("global_seed_generator")
+    if stream is not None:
+        for key in [k for k, kept in _compiled.items() if kept is model]:
+            del _compiled[key]
 
 
 def _load_state(model: keras.Model, fresh: keras.Model) -> bool:

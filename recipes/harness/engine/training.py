@@ -9,10 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from ....custom_models.evaluate_in_memory import evaluate_in_memory
 from ..contract.hyperparameters import HyperParameters
 from ..contract.recipe import Recipe
-from ..contract.splits import Data, Splits
+from ..contract.splits import Data
 from ..datasets import data_source
 from ..evidence.discovery import load
 from ..refusal import RefusalError
@@ -20,9 +19,10 @@ from .cell import Cell
 from .cost import Cost
 from .environment import environment
 from .error_metric import error_logged
-from .fitting import EVALUATION_BATCH, Fitting, single
+from .fitting import AnySplits, Fitting, evaluated, single
+from .kernel_cache import kernels_kept
 from .pairing import paired
-from .reuse import reuse
+from .reuse import forget_unseeded, reuse
 
 # Models built in this process that were not reused: TensorFlow keeps the
 # memory of each, so the engine starts a new process after so many.
@@ -85,8 +85,8 @@ def _measured(measure: Callable, hp: HyperParameters, cell: Cell) -> dict:
 def _trained(recipe: Recipe, hp: HyperParameters, cell: Cell) -> dict:
     global fresh_models
     settings = recipe.at(cell.scale)
-    source = data_source.condition(settings.data, cell.data)
-    splits: Splits = source(cell.seed).to(recipe.takes, recipe.target)
+    source = cell.source or data_source.condition(settings.data, cell.data)
+    splits = source(cell.seed).to(recipe.takes, recipe.target)
     data = Data(splits)
     model = prepared(recipe, hp, data, cell.seed)
     if recipe.train is None and not data.arrays_read:
@@ -96,9 +96,11 @@ def _trained(recipe: Recipe, hp: HyperParameters, cell: Cell) -> dict:
     fresh_models += not reused
 
     fitting = Fitting(settings, hp, splits, cell.seed)
-    keras.utils.set_random_seed(cell.seed)
+    with kernels_kept():
+        keras.utils.set_random_seed(cell.seed)
     if recipe.train is None:
         fitting.fit(model)
+        forget_unseeded(model)
         trained = model
     else:
         with error_logged(recipe.target):
@@ -110,11 +112,7 @@ def _trained(recipe: Recipe, hp: HyperParameters, cell: Cell) -> dict:
         **fitting.figures(),
         "final": _evaluated(trained, splits),
         "values": _plain_numbers(values, "evaluate"),
-        "items": {
-            "train": len(splits.train[0]),
-            "validation": len(splits.validation[0]),
-            "test": len(splits.test[0]),
-        },
+        "items": splits.counts,
         "chance": _chance(splits, recipe.target),
         "parameters": trained.count_params(),
         "fingerprint": splits.fingerprint,
@@ -122,14 +120,14 @@ def _trained(recipe: Recipe, hp: HyperParameters, cell: Cell) -> dict:
     }
 
 
-def _evaluated(model: keras.Model, splits: Splits) -> dict[str, float]:
+def _evaluated(model: keras.Model, splits: AnySplits) -> dict[str, float]:
     figures: dict[str, float] = {}
-    for name, (x, y) in (
+    for name, part in (
         ("train", splits.train),
         ("val", splits.validation),
         ("test", splits.test),
     ):
-        logs = evaluate_in_memory(model, x, y, batch_size=EVALUATION_BATCH)
+        logs = evaluated(model, part)
         figures |= {f"{name}_{k}": single(v) for k, v in logs.items()}
     return figures
 
@@ -142,9 +140,9 @@ def _refuse_unused(hp: HyperParameters, cell: Cell) -> None:
         )
 
 
-def _chance(splits: Splits, target: str) -> float:
+def _chance(splits: AnySplits, target: str) -> float:
     """Returns the test error of the best constant prediction."""
-    labels, test = splits.train[1], splits.test[1]
+    labels, test = splits.labels["train"], splits.labels["test"]
     if target == "real":
         return float(np.sqrt(np.mean((test - labels.mean(axis=0)) ** 2)))
     kinds, counts = np.unique(labels, return_counts=True)

@@ -2,6 +2,10 @@ import numpy as np
 import pytest
 
 from keras_regimen.recipes.harness import RefusalError, Splits
+from keras_regimen.recipes.harness.contract.conversion import (
+    count_classes,
+    kind_of_target,
+)
 
 # Each number says where it stands: row, line, column, channel.
 IMAGES = np.float32(
@@ -107,3 +111,17 @@ def test_data_that_cannot_serve_is_refused(x, y, takes, target, message):
 def test_unknown_words_are_refused(takes, target):
     with pytest.raises(ValueError, match=f"takes='{takes}', target='{target}'"):
         splits(VECTORS, CLASSES).to(takes, target)
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "num_classes"),
+    [
+        ([np.array([0, 1], "int32"), np.array([4], "int32")], "classes", 5),
+        ([np.array([[0.0], [1.0]]), np.array([[1.0]])], "binary", 2),
+        ([np.array([[0.0], [1.0]]), np.array([[0.5]])], "real", None),
+        ([np.array([[0.0, 1.0]])], "real", None),
+    ],
+)
+def test_what_targets_look_like_is_seen_in_all_parts(parts, kind, num_classes):
+    assert kind_of_target(parts) == kind
+    assert count_classes(parts) == num_classes

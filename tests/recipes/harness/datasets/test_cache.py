@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from keras_regimen.recipes.harness.datasets.cache import cache_directory
+from keras_regimen.recipes.harness.datasets.cache import (
+    cache_directory,
+    tfds_directory,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,10 @@ def test_relative_folder_is_made_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REGIMEN_CACHE", "here")
     assert cache_directory() == tmp_path / "here"
+
+
+def test_tfds_sets_lie_where_tensorflow_datasets_itself_has_them(monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", "/large/disk")
+    assert tfds_directory() == Path("/large/disk")
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert tfds_directory() == Path.home() / "tensorflow_datasets"

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import subprocess
 import sys
@@ -278,7 +279,8 @@ def test_a_name_that_only_a_helper_asks_for_is_no_fault(measured):
     ("options", "sentence"),
     [
         ({"arms": ["l1"]}, "no arm named 'l1' in noise; it has plain, dropout"),
-        ({"data": "mnist"}, "no data named 'mnist'; known are noisy, clean, b"),
+        ({"data": "mnits"}, "no data named 'mnits'; known are noisy, clean, b"),
+        ({"data": "a.csv:y"}, "there is no file or folder .*a.csv"),
         ({"data": "diabetes"}, "predicts classes, and this data has real"),
         (
             {"settings": {"ratio": 0.3}},
@@ -298,6 +300,65 @@ def test_a_name_that_only_a_helper_asks_for_is_no_fault(measured):
 def test_what_cannot_be_run_is_refused_in_a_sentence(noise, options, sentence):
     with pytest.raises(RefusalError, match=sentence):
         make_plan(noise, "hash", **options)
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table whose column `d` is a real number, and `y` two classes."""
+    rows = [f"{i % 7},{i * i % 11},{i / 3},{'ny'[i % 2]}" for i in range(60)]
+    path = tmp_path / "own" / "a.csv"
+    path.parent.mkdir()
+    path.write_text("\n".join(["a,b,d,y", *rows]))
+    return path
+
+
+def test_own_data_is_one_condition_whose_name_says_what_it_holds(noise, table):
+    plan = make_plan(noise, "hash", data="a.csv:y", folder=table.parent)
+    name = f"a.csv:y@{hashlib.sha256(table.read_bytes()).hexdigest()[:8]}"
+    assert plan.conditions == (name,)
+    assert {cell.data for cell in plan.cells} == {name}
+    assert statements(plan) == [
+        ("It helps where labels are noisy.", name),
+        ("It lowers the loss.", name),
+    ]
+    assert plan.notes == ("a.csv: 60 rows, 3 columns, target 'y': 2 classes",)
+    # Any worker finds it, wherever it runs.
+    source = plan.cells[0].source
+    assert source.path == str(table.resolve())
+    assert source(1).counts == {"train": 36, "validation": 12, "test": 12}
+    # A changed file is other data, for the cells and for the verdict.
+    table.write_text(table.read_text().replace("1,1,", "1,2,"))
+    changed = make_plan(noise, "hash", data="a.csv:y", folder=table.parent)
+    assert changed.cells[0].id != plan.cells[0].id
+    assert changed.attempt != plan.attempt
+
+
+def test_a_moved_file_is_the_same_data(noise, table, tmp_path):
+    before = make_plan(noise, "hash", data="a.csv:y", folder=table.parent)
+    moved = table.rename(tmp_path / "a.csv")
+    after = make_plan(noise, "hash", data=f"{moved}:y")
+    assert [c.id for c in after.cells] == [c.id for c in before.cells]
+    assert after.attempt == before.attempt
+
+
+IMAGES_TAKEN = ("build=build,", 'build=build, takes="image",')
+SEQUENCES_TAKEN = ("build=build,", 'build=build, takes="sequence",')
+
+
+@pytest.mark.parametrize(
+    ("change", "target", "sentence"),
+    [
+        (("", ""), "d", "predicts classes, and this data has real targets"),
+        (IMAGES_TAKEN, "y", r"takes images of shape \(height.*shape \(3,\)"),
+        (SEQUENCES_TAKEN, "y", "takes sequences of shape"),
+    ],
+)
+def test_a_recipe_that_cannot_take_the_data_says_so_before_any_cell(
+    noise, table, change, target, sentence
+):
+    noise.write_text(noise.read_text().replace(*change, 1))
+    with pytest.raises(RefusalError, match=sentence):
+        make_plan(noise, "hash", data=f"{table}:{target}")
 
 
 CLAIM = Claim(

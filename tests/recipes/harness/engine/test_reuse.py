@@ -5,20 +5,23 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_regimen.custom_models import fit_in_memory
 from keras_regimen.recipes.harness.contract.hyperparameters import (
     HyperParameters,
 )
 from keras_regimen.recipes.harness.contract.splits import Splits
+from keras_regimen.recipes.harness.engine import kernel_cache
 from keras_regimen.recipes.harness.engine import reuse as module
 from keras_regimen.recipes.harness.engine.cell import Cell
 from keras_regimen.recipes.harness.engine.pairing import paired
-from keras_regimen.recipes.harness.engine.reuse import reuse
+from keras_regimen.recipes.harness.engine.reuse import forget_unseeded, reuse
 
 CELL = Cell("demo", "demo.py", "plain", 0, "cpu", "", {}, "hash")
 
 
 @pytest.fixture(autouse=True)
-def nothing_compiled():
+def nothing_compiled(monkeypatch):
+    monkeypatch.setattr(kernel_cache, "_drawn", 0)
     module._compiled.clear()
     yield
     module._compiled.clear()
@@ -223,3 +226,54 @@ def test_a_model_without_a_configuration_is_neither_kept_nor_reused():
         model.compile("sgd", "mse")
         assert asked(model) == (model, False)
     assert not module._compiled
+
+
+@keras.saving.register_keras_serializable(package="test_reuse")
+class Noise(keras.layers.Layer):
+    """Draws from the global stream of seeds, unless it has its own."""
+
+    def __init__(self, own_seed=False, **kwargs):
+        super().__init__(**kwargs)
+        self.own_seed = own_seed
+        self.seed = keras.random.SeedGenerator(1) if own_seed else None
+
+    def call(self, x):
+        return x + keras.random.normal(ops.shape(x), seed=self.seed)
+
+    def get_config(self):
+        return {**super().get_config(), "own_seed": self.own_seed}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("own_seed", [False, True])
+def test_a_model_that_draws_without_a_seed_is_not_reused(own_seed):
+    def fitted(seed):
+        with paired(seed):
+            model = keras.Sequential([keras.Input((3,)), Noise(own_seed)])
+            model.add(keras.layers.Dense(1))
+            model.compile("sgd", "mse")
+        model, reused = asked(model, seed=seed)
+        keras.utils.set_random_seed(seed)
+        history = fit_in_memory(model, *SPLITS.train, verbose=0)
+        forget_unseeded(model)
+        return history.history["loss"][0], reused
+
+    expected = fitted(seed=1)[0]
+    module._compiled.clear()
+    fitted(seed=0)
+    loss, reused = fitted(seed=1)
+    assert reused is own_seed
+    assert loss == expected
+
+
+@pytest.mark.tensorflow
+def test_nothing_is_reused_once_tensorflow_holds_a_random_state():
+    first = model_of()
+    asked(first)
+    train(first)
+    assert asked(model_of()) == (first, True)
+    import tensorflow as tf
+
+    tf.random.uniform((2,))
+    other = model_of()
+    assert asked(other) == (other, False)

@@ -43,6 +43,14 @@ class Scale(StrEnum):
     full = "full"
 
 
+class Backend(StrEnum):
+    """What Keras computes with."""
+
+    tensorflow = "tensorflow"
+    jax = "jax"
+    torch = "torch"
+
+
 Names = Annotated[
     list[str] | None,
     typer.Argument(help="Recipe names, or paths of recipe files."),
@@ -52,7 +60,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ScaleOption = Annotated[Scale, typer.Option(help="How much a cell may cost.")]
 Data = Annotated[
     str | None,
-    typer.Option(help="One of the recipe's data, or a bundled data set."),
+    typer.Option(
+        help="The recipe's own data by name, a bundled set, file.csv:target, a "
+        "folder of images by class, an .npz with x and y, or a TFDS name."
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where TFDS data lie. Default: TFDS_DATA_DIR."),
 ]
 Arms = Annotated[
     list[str] | None, typer.Option("--arm", help="Only this arm (repeatable).")
@@ -64,6 +79,14 @@ Set = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(help="Processes; 0: in this one. Default: one a core."),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(help="Run on a Dask cluster, such as tcp://host:8786."),
+]
+BackendOption = Annotated[
+    Backend | None,
+    typer.Option(help="Keras' backend. Default: KERAS_BACKEND, or tensorflow."),
 ]
 Out = Annotated[
     Path | None, typer.Option(help="Folder for evidence, used alone.")
@@ -99,22 +122,39 @@ def _plainly(command: Callable) -> Callable:
 @app.command("list")
 @_plainly
 def list_recipes(
+    names: Names = None,
     as_json: Json = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the README's table.")
     ] = False,
 ) -> None:
     """Lists the recipes, each with its headline claim and verdict."""
-    from .harness.evidence import catalogue, evidence
+    from .harness.evidence import catalogue, discovery, evidence
     from .harness.terminal import console, listing
 
-    entries = catalogue.entries()
+    chosen = [catalogue.entry(discovery.find(name)) for name in names or ()]
+    entries = chosen or catalogue.entries()
     if as_json:
         _print_json(evidence.finite([e.to_json() for e in entries]))
     elif markdown:
-        print(listing.markdown(entries))
+        console.write(listing.markdown(entries))
     else:
         console.show(listing.recipes(entries))
+
+
+@app.command()
+@_plainly
+def new(
+    name: Annotated[str, typer.Argument(help="The file's name, without .py.")],
+    to: Annotated[
+        Path, typer.Option(help="Folder for the file; made if missing.")
+    ] = Path(),
+) -> None:
+    """Writes a recipe that runs as it is, to be made your own."""
+    from .harness.new_recipe import new_recipe, next_steps
+    from .harness.terminal import console
+
+    console.write(next_steps(new_recipe(name, to)))
 
 
 @app.command()
@@ -151,9 +191,12 @@ def run(
     ] = None,
     scale: ScaleOption = Scale.cpu,
     data: Data = None,
+    data_dir: DataDir = None,
     arm: Arms = None,
     set_: Set = None,
     workers: Workers = None,
+    cluster: Cluster = None,
+    backend: BackendOption = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run failed cells again.")
     ] = False,
@@ -174,8 +217,11 @@ def run(
                 scale=scale.value,
                 arms=arm or (),
                 data=data,
+                data_dir=data_dir,
                 settings=_settings(set_),
                 workers=workers,
+                cluster=cluster,
+                backend=backend and backend.value,
                 retry_failed=retry_failed,
                 out=out,
                 reporter=reporter,
@@ -208,9 +254,12 @@ def tune(
     ] = None,
     scale: ScaleOption = Scale.cpu,
     data: Data = None,
+    data_dir: DataDir = None,
     arm: Arms = None,
     set_: Set = None,
     workers: Workers = None,
+    cluster: Cluster = None,
+    backend: BackendOption = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -231,9 +280,12 @@ def tune(
             objective=objective,
             scale=scale.value,
             data=data,
+            data_dir=data_dir,
             arms=arm or (),
             settings=_settings(set_),
             workers=workers,
+            cluster=cluster,
+            backend=backend and backend.value,
             out=out,
             reporter=reporter,
         )
@@ -242,6 +294,76 @@ def tune(
     else:
         console.show(listing.search(found))
     if not found.succeeded:
+        raise typer.Exit(1)
+
+
+@app.command()
+@_plainly
+def report(
+    names: Names = None,
+    out: Out = None,
+    to: Annotated[
+        Path, typer.Option(help="Folder that the pages are written to.")
+    ] = Path("regimen-report"),
+) -> None:
+    """Writes pages for a browser: what came out, with plots, and an index."""
+    from .harness.evidence import discovery
+    from .harness.report.site import write_site
+
+    names = names or list(discovery.shipped())
+    index, *pages = write_site([discovery.find(n) for n in names], to, out)
+    count = f"{len(pages)} page{'' if len(pages) == 1 else 's'}"
+    print(f"{count} and an index: {index}")
+
+
+@app.command()
+@_plainly
+def reproduce(
+    row: Annotated[
+        str,
+        typer.Argument(help="A cell's id or its beginning, or RECIPE:ID."),
+    ],
+    data: Data = None,
+    data_dir: DataDir = None,
+    backend: BackendOption = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Runs the cell of a row again, and compares the two to the bit."""
+    from .harness.evidence.evidence import finite
+    from .harness.reproduce import reproduce_row
+    from .harness.terminal import console
+    from .harness.terminal.reproduction import reproduction
+
+    found = reproduce_row(
+        row,
+        out=out,
+        backend=backend and backend.value,
+        data=data,
+        data_dir=data_dir,
+    )
+    if as_json:
+        _print_json(finite(found.to_json()))
+    else:
+        console.show(reproduction(found))
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+@app.command()
+@_plainly
+def doctor(out: Out = None, as_json: Json = False) -> None:
+    """Looks at versions, devices, cache, disk and evidence."""
+    from .harness.doctor import diagnose
+    from .harness.terminal import console
+    from .harness.terminal.diagnosis import diagnosis
+
+    findings = diagnose(out)
+    if as_json:
+        _print_json([finding.to_json() for finding in findings])
+    else:
+        console.show(diagnosis(findings))
+    if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(1)
 
 

@@ -19,6 +19,9 @@ def import_keras() -> None:
             os.dup2(nowhere.fileno(), 2)
         import keras
 
+        # What a user's keras.json says must not change a row.
+        keras.config.set_floatx("float32")
+        keras.config.set_image_data_format("channels_last")
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 

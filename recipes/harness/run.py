@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .contract.claim import Claim
+from .datasets.cache import tfds_directory
+from .datasets.data_source import look_ahead
 from .engine.engine import Engine
-from .engine.plan import Plan, make_plan
-from .evidence.code_hash import code_hash
+from .engine.plan import Plan
 from .evidence.evidence import Evidence, evidence_of
 from .refusal import RefusalError
 from .verdict.comparison import Comparison, compare
@@ -41,8 +42,11 @@ def run_recipe(
     scale: str = "cpu",
     arms: Sequence[str] = (),
     data: str | None = None,
+    data_dir: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     workers: int | None = None,
+    cluster: str | None = None,
+    backend: str | None = None,
     retry_failed: bool = False,
     out: Path | None = None,
     reporter: Reporter | None = None,
@@ -55,10 +59,17 @@ def run_recipe(
         seeds: Integer of 1 or more, the recipe's own by default.
         scale: `"smoke"`, `"cpu"`, `"gpu"` or `"full"`.
         arms: Names; all by default.
-        data: The name of one of the recipe's data conditions, or of a
-            bundled data set that stands in for them.
+        data: The name of one of the recipe's data conditions, or what
+            stands in for them: a bundled data set, `file.csv:target`, a
+            folder of images, an `.npz` file, a name of TensorFlow Datasets.
+        data_dir: Where TensorFlow Datasets are; by default what
+            `TFDS_DATA_DIR` says, else `~/tensorflow_datasets`.
         settings: Hyperparameters that replace those of each arm.
         workers: Integer. Processes; 0 runs in this one. None: one a core.
+        cluster: The address of a Dask scheduler whose workers are used
+            instead.
+        backend: `"tensorflow"`, `"jax"` or `"torch"`; by default what
+            `KERAS_BACKEND` says, else TensorFlow.
         retry_failed: Whether failed cells run again.
         out: Folder for evidence, read and written alone. By default the
             checkout's `evidence`, the folder of a user's own recipe, or
@@ -88,15 +99,18 @@ def run_recipe(
     evidence = evidence_of(file, out)
     known = evidence.rows()  # A broken file is refused before any work.
     evidence.check_writable()
-    with _engine(engine, workers) as engine:
-        plan = engine.call(
-            make_plan,
+    data_dir = data_dir or tfds_directory()
+    if cluster is None:
+        look_ahead(file, data, Path.cwd(), data_dir)
+    with _engine(engine, workers, cluster, backend) as engine:
+        plan = engine.plan(
             file,
-            code_hash(file),
             scale=scale,
             seeds=seeds,
             arms=tuple(arms),
             data=data,
+            data_dir=data_dir,
+            folder=Path.cwd(),
             settings=dict(settings or {}),
         )
         status = {row.get("id"): row.get("status") for row in known}
@@ -115,11 +129,11 @@ def run_recipe(
 
 
 @contextmanager
-def _engine(given: Engine | None, workers: int | None) -> Iterator[Engine]:
+def _engine(given: Engine | None, *options: Any) -> Iterator[Engine]:
     if given is not None:
         yield given
         return
-    with Engine(workers) as engine:
+    with Engine(*options) as engine:
         yield engine
 
 

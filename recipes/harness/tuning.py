@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from .contract.metrics import Metric, at_best_epoch, final
+from .datasets.cache import tfds_directory
+from .datasets.data_source import look_ahead
 from .engine.cell import Cell
 from .engine.engine import Engine
-from .engine.plan import Plan, make_plan
-from .evidence.code_hash import code_hash
+from .engine.plan import Plan
 from .evidence.evidence import evidence_of
 from .quiet_import import import_keras
 from .refusal import RefusalError
@@ -74,9 +75,12 @@ def search_recipe(
     objective: str | None = None,
     scale: str = "cpu",
     data: str | None = None,
+    data_dir: Path | None = None,
     arms: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     workers: int | None = None,
+    cluster: str | None = None,
+    backend: str | None = None,
     out: Path | None = None,
     reporter: Reporter | None = None,
 ) -> Search:
@@ -98,9 +102,12 @@ def search_recipe(
             epoch; by default the headline claim's metric on validation data.
         scale: As of a run.
         data: As of a run; by default the recipe's first data condition.
+        data_dir: As of a run.
         arms: Names; all by default.
         settings: Hyperparameters that are not searched.
         workers: As of a run.
+        cluster: As of a run.
+        backend: As of a run.
         out: As of a run.
         reporter: What is told of the progress.
 
@@ -126,14 +133,17 @@ def search_recipe(
     evidence = evidence_of(file, out, suffix=".search")
     known = {row["id"]: row for row in evidence.rows()}
     evidence.check_writable()
-    with Engine(workers) as engine:
-        plan = engine.call(
-            make_plan,
+    data_dir = data_dir or tfds_directory()
+    if cluster is None:
+        look_ahead(file, data, Path.cwd(), data_dir)
+    with Engine(workers, cluster, backend) as engine:
+        plan = engine.plan(
             file,
-            code_hash(file),
             scale=scale,
             arms=tuple(arms),
             data=data,
+            data_dir=data_dir,
+            folder=Path.cwd(),
             settings=dict(settings or {}),
             seeds=1,
             searching=True,

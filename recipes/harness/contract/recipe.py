@@ -239,8 +239,8 @@ class Recipe:
 
         Args:
             **options: As of the command `regimen run`, with underscores:
-                `seeds`, `scale`, `arms`, `data`, `settings`, `workers`,
-                `retry_failed`, `out`.
+                `seeds`, `scale`, `arms`, `data`, `data_dir`, `settings`,
+                `workers`, `cluster`, `backend`, `retry_failed`, `out`.
 
         Returns:
             A `Result` with `rows`, `table` and `verdicts`.

@@ -1,13 +1,22 @@
 """Runs cells: on Dask workers of one thread each, or in the process itself."""
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from ..evidence.code_hash import code_hash
 from ..quiet_import import import_keras
+from ..refusal import RefusalError
+from . import backend as backends
 from .cell import Cell
+from .cluster import Terms, connected, script_here, script_name
+from .plan import Plan, make_plan
+from .process import variables, variables_set
 
 # A process is replaced after so many models that could not be reused, since
 # TensorFlow keeps some memory of each, whatever is cleared.
@@ -24,6 +33,15 @@ class Engine:
         workers: Integer. Processes of one thread each; 0 runs cells in this
             process, one at a time, for a debugger. None takes one for each
             core.
+        cluster: Optional string. The address of a Dask scheduler, such as
+            `"tcp://host:8786"`, whose workers are used instead.
+        backend: Optional string. Keras' backend; by default the environment
+            variable `KERAS_BACKEND`, else TensorFlow.
+
+    Raises:
+        RefusalError: If workers are given beside a cluster. Entering the
+            context raises it if the backend is not installed, the cluster
+            does not answer, or one of its workers has other versions.
 
     Example:
 
@@ -32,36 +50,77 @@ class Engine:
     5
     """
 
-    def __init__(self, workers: int | None = None):
+    def __init__(
+        self,
+        workers: int | None = None,
+        cluster: str | None = None,
+        backend: str | None = None,
+    ):
+        if workers is not None and cluster is not None:
+            raise RefusalError(
+                "a cluster brings its own workers: give `workers` or "
+                f"`cluster`. Received: workers={workers}, cluster={cluster!r}"
+            )
         self.workers = available_cores() if workers is None else workers
+        self.cluster = cluster
+        self.backend = backend
+        # What workers that somebody else started must have.
+        self._terms: Terms | None = None
 
     def __enter__(self) -> "Engine":
-        self._stack = contextlib.ExitStack()
-        if not self.workers:
+        with contextlib.ExitStack() as stack:
+            self._enter(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def _enter(self, stack: contextlib.ExitStack) -> None:
+        if self.cluster is not None:
+            backend = backends.chosen_backend(self.backend)
+            self._client, self._terms = stack.enter_context(
+                connected(self.cluster, backend)
+            )
+        elif not self.workers:
+            backends.use_here(self.backend)
             if "tensorflow" not in sys.modules:
-                os.environ.update({**_environment(), **os.environ})
+                backend = backends.chosen_backend()
+                os.environ.update({**variables(backend), **os.environ})
             import_keras()
         else:
-            self._stack.enter_context(_main_not_imported())
-            self._client = self._stack.enter_context(_dask(self.workers))
+            backend = backends.chosen_backend(self.backend)
+            backends.check_installed(backend)
+            stack.enter_context(_main_not_imported())
+            self._client = stack.enter_context(_dask(self.workers, backend))
             # All at once, and while this process goes on.
             self._imports = [
                 self._client.submit(import_keras, workers=address, pure=False)
                 for address in self._client.nthreads()
             ]
-        return self
 
     def __exit__(self, *exception: Any) -> None:
         self._stack.close()
 
     def call(self, function: Callable, *args: Any, **kwargs: Any) -> Any:
         """Returns what a function returns where Keras is: in a worker."""
-        if not self.workers:
+        if self._here:
             return function(*args, **kwargs)
         future = self._client.submit(
-            _call, function, *args, pure=False, **kwargs
+            _call, self._terms, function, *args, pure=False, **kwargs
         )
         return future.result()
+
+    def plan(self, file: Path, **options: Any) -> Plan:
+        """Returns a recipe's plan, made where Keras is.
+
+        Args:
+            file: The recipe's script.
+            **options: As of `make_plan`.
+        """
+        code = code_hash(file)
+        if self._terms is None:
+            return self.call(make_plan, file, code, **options)
+        plan = self.call(_plan, script_name(file), code, options)
+        cells = tuple(replace(cell, file=str(file)) for cell in plan.cells)
+        return replace(plan, file=str(file), cells=cells)
 
     def run(self, cells: Iterable[Cell]) -> Iterator[dict[str, Any]]:
         """Yields the row of each cell, in the order in which they finish.
@@ -69,7 +128,7 @@ class Engine:
         More cells may be handed in while it runs: it takes from `cells`
         whenever a worker is free, and no sooner.
         """
-        if not self.workers:
+        if self._here:
             from .training import run_cell
 
             yield from map(run_cell, cells)
@@ -77,30 +136,45 @@ class Engine:
         from distributed import as_completed
 
         waiting = iter(cells)
-        running = {}
+        running: dict[Any, Cell] = {}
         completed = as_completed(loop=self._client.loop)
 
-        def start_next() -> None:
-            cell = next(waiting, None)
-            if cell is not None:
-                future = self._client.submit(
-                    _run_cell, cell, key=f"{cell.arm}-{cell.id}", pure=False
-                )
+        def start() -> None:
+            # One more than there are workers, so that none waits for this.
+            room = self._places() + 1 - len(running)
+            for cell in itertools.islice(waiting, max(room, 0)):
+                future = self._submit(cell)
                 running[future.key] = cell
                 completed.add(future)
 
-        # One more than there are workers, so that none waits for this loop.
-        for _ in range(self.workers + 1):
-            start_next()
+        start()
         for future in completed:
             cell = running.pop(future.key)
             if future.status == "finished":
                 row = future.result()
             else:
-                row = _failed(cell, future.exception())
+                row = _failed(cell, future.exception(), self.cluster)
             future.release()
-            start_next()
+            start()
             yield row
+
+    @property
+    def _here(self) -> bool:
+        return self.cluster is None and not self.workers
+
+    def _places(self) -> int:
+        return len(self._client.nthreads()) if self.cluster else self.workers
+
+    def _submit(self, cell: Cell) -> Any:
+        if self._terms is None:
+            run = _run_cell
+        else:
+            run = _run_sent_cell
+            cell = replace(cell, file=script_name(Path(cell.file)))
+        key = f"{cell.arm}-{cell.id}"
+        return self._client.submit(
+            _call, self._terms, run, cell, key=key, pure=False
+        )
 
 
 def available_cores() -> int:
@@ -110,30 +184,13 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _environment() -> dict[str, str]:
-    """Returns the variables of a process that runs cells."""
-    return {
-        # Cells are the parallelism. With one thread each, sums are added in
-        # the same order whatever the number of workers.
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "TF_NUM_INTEROP_THREADS": "1",
-        "TF_NUM_INTRAOP_THREADS": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        # Dask's default gives memory back after each step: page faults.
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
-        "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "tensorflow"),
-    }
-
-
 @contextlib.contextmanager
-def _dask(workers: int) -> Iterator[Any]:
+def _dask(workers: int, backend: str) -> Iterator[Any]:
     import dask
     import distributed
 
     config = {
-        "distributed.nanny.pre-spawn-environ": _environment(),
+        "distributed.nanny.pre-spawn-environ": variables(backend),
         # A worker holds one cell: the cells behind it are not suspected of
         # having ended it.
         "distributed.scheduler.worker-saturation": 1.0,
@@ -145,6 +202,7 @@ def _dask(workers: int) -> Iterator[Any]:
         ],
     }
     with (
+        variables_set(backend),
         dask.config.set(config),
         distributed.LocalCluster(
             n_workers=workers,
@@ -177,31 +235,56 @@ def _main_not_imported() -> Iterator[None]:
         main.update(hidden)
 
 
-def _call(function: Callable, *args: Any, **kwargs: Any) -> Any:
+def _call(
+    terms: Terms | None, function: Callable, *args: Any, **kwargs: Any
+) -> Any:
+    if terms is not None:
+        terms.meet()
     import_keras()
     return function(*args, **kwargs)
+
+
+def _plan(script: str, code: str, options: dict[str, Any]) -> Plan:
+    return make_plan(script_here(script, code), code, **options)
+
+
+def _run_sent_cell(cell: Cell) -> dict[str, Any]:
+    return _run_cell(replace(cell, file=str(script_here(cell.file, cell.code))))
 
 
 def _run_cell(cell: Cell) -> dict[str, Any]:
     from distributed import get_worker
 
-    import_keras()
     from . import training
 
     row = training.run_cell(cell)
-    if training.fresh_models >= _MODELS_PER_PROCESS:
-        worker = get_worker()
+    worker = get_worker()
+    # Without a nanny nobody would start it again.
+    if training.fresh_models >= _MODELS_PER_PROCESS and worker.nanny:
         worker.loop.add_callback(worker.close_gracefully, restart=True)
     return row
 
 
-def _failed(cell: Cell, error: BaseException) -> dict[str, Any]:
+def _failed(
+    cell: Cell, error: BaseException, cluster: str | None
+) -> dict[str, Any]:
+    """Returns the row of a cell that ended its workers.
+
+    A cell turns its own exceptions into rows, so others are not its fault.
+    """
     from distributed import KilledWorker
 
     reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, RefusalError):
+        raise error
     if isinstance(error, KilledWorker):
         reason = (
-            f"it ended {_DEATHS_PER_CELL} worker processes: out of memory, "
-            "or a crash in native code"
+            f"it ended {error.allowed_failures + 1} worker processes: out of "
+            "memory, or a crash in native code"
+        )
+    elif cluster is not None:
+        raise RefusalError(
+            f"the cluster at {cluster!r} could not run a cell ({reason}); "
+            "finished cells are kept, and the same command goes on from here"
         )
     return {**cell.row(), "status": "failed", "error": reason}

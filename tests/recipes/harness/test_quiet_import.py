@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -19,3 +20,24 @@ def test_keras_is_imported_and_only_then_is_the_error_stream_back():
     )
     assert result.stdout == "True\n"
     assert result.stderr == "heard"
+
+
+@pytest.mark.slow
+def test_a_users_keras_configuration_changes_no_row(tmp_path):
+    configuration = tmp_path / "keras.json"
+    configuration.write_text(
+        '{"floatx": "float16", "image_data_format": "channels_first"}'
+    )
+    code = (
+        "from keras_regimen.recipes.harness.quiet_import import import_keras\n"
+        "import_keras()\n"
+        "import keras\n"
+        "print(keras.config.floatx(), keras.config.image_data_format())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_HOME": str(tmp_path)},
+    )
+    assert result.stdout == "float32 channels_last\n"

@@ -135,7 +135,7 @@ def test_a_recipe_object_runs_itself(measured, tmp_path):
     result = load(measured).run(workers=0, seeds=2, out=tmp_path)
     assert len(result.rows) == 4
     assert "loaded" in result.table
-    assert result._repr_html_().startswith("<pre>")
+    assert "loaded" in result._repr_html_()
 
 
 def test_shipped_recipes_keep_evidence_in_the_checkout():

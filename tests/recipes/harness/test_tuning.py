@@ -201,10 +201,12 @@ def test_a_fitted_recipe_is_tuned_on_validation_data(fitted, tmp_path):
         r["id"]: r for r in Evidence(tmp_path / "clouds.search.jsonl").rows()
     }
     scores = {
-        row["settings"]["learning_rate"]: row["final"]["val_error"]
+        (row["arm"], row["settings"]["learning_rate"]): row["final"][
+            "val_error"
+        ]
         for row in rows.values()
         if row["seed"] < 2000
     }
     for execution in found.executions:
         rate = execution["hyperparameters"]["learning_rate"]
-        assert execution["score"] == scores[rate]
+        assert execution["score"] == scores[execution["arm"], rate]

@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from .engine.backend import BACKENDS, check_installed, chosen_backend
@@ -163,7 +163,6 @@ def _keras(found: Probe, backend: str) -> Iterator[Finding]:
     if not found.keras:
         return
     yield Finding("backend", "ok", f"Keras computes with {backend}")
-    yield from _configuration(found.keras)
     devices = found.keras["devices"]
     cores = available_cores()
     told = f"{cores} CPU core{'s' * (cores > 1)}"
@@ -179,23 +178,6 @@ def _keras(found: Probe, backend: str) -> Iterator[Finding]:
         )
     else:
         yield Finding("devices", "ok", f"{told}; no GPU")
-
-
-def _configuration(keras: Mapping[str, str]) -> Iterator[Finding]:
-    usual = {"floatx": "float32", "image_data_format": "channels_last"}
-    other = [
-        f"{name} is {keras[name]}, not {value}"
-        for name, value in usual.items()
-        if keras[name] != value
-    ]
-    if other:
-        home = os.environ.get("KERAS_HOME", "~/.keras")
-        yield Finding(
-            "keras.json",
-            "problem",
-            f"{' and '.join(other)}: rows get other numbers, and do not say",
-            f"remove the lines from {home}/keras.json",
-        )
 
 
 def _has_nvidia_gpu() -> bool:

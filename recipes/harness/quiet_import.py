@@ -21,6 +21,7 @@ def import_keras() -> None:
 
         # What a user's keras.json says must not change a row.
         keras.config.set_floatx("float32")
+        keras.config.set_epsilon(1e-7)
         keras.config.set_image_data_format("channels_last")
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf

@@ -25,8 +25,8 @@ class Probe:
 
     Args:
         failed: The error of each module that cannot be imported.
-        keras: What `keras` says of itself: backend, devices, floatx and
-            image_data_format; empty if it does not work.
+        keras: What `keras` says of itself: backend and devices; empty if it
+            does not work.
     """
 
     failed: dict[str, str] = field(default_factory=dict)
@@ -114,8 +114,6 @@ def _keras() -> dict[str, Any]:
     return {
         "backend": keras.backend.backend(),
         "devices": _devices(keras.backend.backend()),
-        "floatx": keras.config.floatx(),
-        "image_data_format": keras.config.image_data_format(),
     }
 
 

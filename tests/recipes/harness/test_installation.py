@@ -21,8 +21,6 @@ def probed(monkeypatch):
         usual = {
             "backend": keras.backend.backend(),
             "devices": [],
-            "floatx": "float32",
-            "image_data_format": "channels_last",
         }
         found = Probe(failed or {}, usual | said)
         monkeypatch.setattr(module, "probe", lambda *_: found)
@@ -125,19 +123,6 @@ def test_legacy_keras_is_a_warning(probed, monkeypatch):
     assert environment.state == "warning"
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")
     assert found("environment") == []
-
-
-@pytest.mark.slow
-def test_keras_own_configuration_file_is_read(tmp_path, monkeypatch):
-    (tmp_path / "keras.json").write_text(
-        '{"floatx": "float16", "epsilon": 1e-7, "backend": "tensorflow", '
-        '"image_data_format": "channels_last"}'
-    )
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    (configuration,) = found("keras.json")
-    assert configuration.state == "problem"
-    assert "floatx is float16, not float32" in configuration.what
-    assert str(tmp_path) in configuration.remedy
 
 
 def test_an_install_without_the_tested_versions_says_nothing(tmp_path):

@@ -26,13 +26,14 @@ def test_keras_is_imported_and_only_then_is_the_error_stream_back():
 def test_a_users_keras_configuration_changes_no_row(tmp_path):
     configuration = tmp_path / "keras.json"
     configuration.write_text(
-        '{"floatx": "float16", "image_data_format": "channels_first"}'
+        '{"floatx": "float16", "epsilon": 0.1, '
+        '"image_data_format": "channels_first"}'
     )
     code = (
         "from keras_regimen.recipes.harness.quiet_import import import_keras\n"
         "import_keras()\n"
-        "import keras\n"
-        "print(keras.config.floatx(), keras.config.image_data_format())"
+        "from keras import config\n"
+        "print(config.floatx(), config.epsilon(), config.image_data_format())"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -40,4 +41,4 @@ def test_a_users_keras_configuration_changes_no_row(tmp_path):
         text=True,
         env={**os.environ, "KERAS_HOME": str(tmp_path)},
     )
-    assert result.stdout == "float32 channels_last\n"
+    assert result.stdout == "float32 1e-07 channels_last\n"

@@ -27,6 +27,8 @@ import time
 
 import threadpoolctl
 
+from keras_regimen.recipes.harness.quiet_import import import_keras
+
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
@@ -156,6 +158,7 @@ def main():
             found.append(theirs / ours)
             print(f", {name} loop {theirs:.1f} s", end="", flush=True)
         print()
+    import_keras()
     with threadpoolctl.threadpool_limits(1):
         bound = floor(arguments.seeds)
     for name, found in ratios.items():

@@ -150,10 +150,11 @@ class Engine:
         start()
         for future in completed:
             cell = running.pop(future.key)
-            if future.status == "finished":
+            try:
+                # Waits if it went with its worker, and is computed again.
                 row = future.result()
-            else:
-                row = _failed(cell, future.exception(), self.cluster)
+            except Exception as error:
+                row = _failed(cell, error, self.cluster)
             future.release()
             start()
             yield row

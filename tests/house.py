@@ -35,7 +35,7 @@ FLOORS = {
 }
 TOPS = sorted({name.partition("/")[0] for name in FLOORS} - {"."})
 # Layers and callbacks that implement no paper.
-NO_PAPER: frozenset[str] = frozenset()
+NO_PAPER: frozenset[str] = frozenset({"AnnealedGaussianNoise"})
 
 
 def modules(root):

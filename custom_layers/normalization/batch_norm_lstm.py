@@ -113,6 +113,10 @@ class BatchNormLSTM(keras.layers.RNN):
         start = ops.max(cell.steps(counted))
         learning = training and self.trainable and cell.trainable
         observed: dict = {}
+        # The cell keeps its masks until the call ends. A replica that waits
+        # for the others' statistics meanwhile would find those of the first.
+        dropped, recurrent = cell.masks(sequences[:, 0], hidden, training)
+        self._maybe_reset_dropout_masks(cell)
 
         def normalizer(active, position, observed):
             if learning:
@@ -122,14 +126,13 @@ class BatchNormLSTM(keras.layers.RNN):
         def step(position, gates, active, states):
             seen: dict = {}
             normalize = normalizer(active, position, seen)
-            new = cell.step(gates, *states, normalize, training)
+            new = cell.step(gates, *states, normalize, recurrent)
             return list(new), [s for pair in seen.values() for s in pair]
 
         active = None if mask is None else ops.cast(mask, "bool")[..., None]
-        dropped = None
-        if training and 0 < cell.dropout < 1:
-            dropped = cell.get_dropout_mask(sequences[:, 0])  # For all steps.
-            dropped = keras.tree.map_structure(lambda m: m[:, None], dropped)
+        dropped = keras.tree.map_structure(
+            lambda mask: None if mask is None else mask[:, None], dropped
+        )
         gates = normalizer(active, ops.arange(length), observed)(
             "input", project(sequences, cell.kernel, dropped)
         )
@@ -146,6 +149,9 @@ class BatchNormLSTM(keras.layers.RNN):
             observed["state"] = collected[2:]
             count = ops.ones((batch, length)) if mask is None else mask
             count = ops.sum(ops.cast(count, "float32"), axis=0)
+            # Here replicas wait for each other; the next must not find these.
+            cell.reset_dropout_mask()
+            cell.reset_recurrent_dropout_mask()
             cell.move(observed, start, count)
         end = ops.broadcast_to(start + length, (batch,))
         return outputs[:, -1], outputs, [*states, cell.counted(end, hidden)]

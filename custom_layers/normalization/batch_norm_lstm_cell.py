@@ -17,8 +17,8 @@ class BatchNormLSTMCell(keras.layers.LSTMCell):
     """An LSTM cell with batch normalization, statistics for each time step.
 
     Use it in `keras.layers.RNN`, in a stack of cells for instance; else use
-    `BatchNormLSTM`, which is faster, knows which samples are masked, and
-    needs no `unroll=True` on JAX. What comes from the inputs, what comes from
+    `BatchNormLSTM`, which is faster, knows which samples are masked, runs
+    under `tf.distribute`, and needs no `unroll=True` on JAX. What comes from the inputs, what comes from
     the hidden state, and the memory on its way to the output, are each
     normalized over the batch, every time step by itself. At inference each
     step has its own moving statistics, and steps beyond `max_length` use
@@ -170,11 +170,9 @@ class BatchNormLSTMCell(keras.layers.LSTMCell):
             normalize = self.by_batch(None, observed)
         else:
             normalize = self.by_moving(steps)
-        mask = None
-        if training and 0 < self.dropout < 1:
-            mask = self.get_dropout_mask(inputs)
-        gates = normalize("input", project(inputs, self.kernel, mask))
-        hidden, carry = self.step(gates, hidden, carry, normalize, training)
+        dropped, recurrent = self.masks(inputs, hidden, training)
+        gates = normalize("input", project(inputs, self.kernel, dropped))
+        hidden, carry = self.step(gates, hidden, carry, normalize, recurrent)
         if learning:
             rows = ops.cast(ops.shape(inputs)[0], "float32")
             self.move(
@@ -184,7 +182,16 @@ class BatchNormLSTMCell(keras.layers.LSTMCell):
             )
         return hidden, [hidden, carry, self.counted(steps + 1, counted)]
 
-    def step(self, gates, hidden, carry, normalize: Callable, training):
+    def masks(self, inputs, hidden, training):
+        """Returns the dropout masks of inputs and hidden state, or `None`."""
+        dropped = recurrent = None
+        if training and 0 < self.dropout < 1:
+            dropped = self.get_dropout_mask(inputs)
+        if training and 0 < self.recurrent_dropout < 1:
+            recurrent = self.get_recurrent_dropout_mask(hidden)
+        return dropped, recurrent
+
+    def step(self, gates, hidden, carry, normalize: Callable, mask):
         """Returns the new hidden state and memory.
 
         Args:
@@ -193,14 +200,11 @@ class BatchNormLSTMCell(keras.layers.LSTMCell):
             hidden: Float tensor `(batch, units)`, the hidden state.
             carry: Float tensor `(batch, units)`, the memory.
             normalize: What `by_batch` or `by_moving` returned.
-            training: Boolean, for `recurrent_dropout`.
+            mask: What multiplies the hidden state, or `None`.
 
         Returns:
             Two tensors `(batch, units)`.
         """
-        mask = None
-        if training and 0 < self.recurrent_dropout < 1:
-            mask = self.get_recurrent_dropout_mask(hidden)
         gates = gates + normalize(
             "recurrent", project(hidden, self.recurrent_kernel, mask)
         )

@@ -110,7 +110,7 @@ class ZoneoutCell(keras.layers.Layer):
         self.rate = (
             float(rate)
             if isinstance(rate, numbers.Real)
-            else [float(each) for each in rate]
+            else [float(each) for each in rates]
         )
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)

@@ -18,11 +18,11 @@ class BatchNormLSTMCell(keras.layers.LSTMCell):
 
     Use it in `keras.layers.RNN`, in a stack of cells for instance; else use
     `BatchNormLSTM`, which is faster, knows which samples are masked, runs
-    under `tf.distribute`, and needs no `unroll=True` on JAX. What comes from the inputs, what comes from
-    the hidden state, and the memory on its way to the output, are each
-    normalized over the batch, every time step by itself. At inference each
-    step has its own moving statistics, and steps beyond `max_length` use
-    those of the last.
+    under `tf.distribute`, and needs no `unroll=True` on JAX. What comes from
+    the inputs, what comes from the hidden state, and the memory on its way to
+    the output, are each normalized over the batch, every time step by itself.
+    At inference each step has its own moving statistics, and steps beyond
+    `max_length` use those of the last.
 
     A third state counts the steps that a sample has seen. The cell cannot see
     a mask: where sequences end early, their padding enters the statistics.
@@ -115,8 +115,8 @@ class BatchNormLSTMCell(keras.layers.LSTMCell):
                     f"Received: {name}={value}"
                 )
         super().__init__(units, **kwargs)
-        self.max_length = int(max_length)
-        self.momentum = float(momentum)
+        self.max_length: int = int(max_length)
+        self.momentum: float = float(momentum)
         self.epsilon = float(epsilon)
         self.initial_gamma = float(initial_gamma)
         self.state_size = [units, units, 2]

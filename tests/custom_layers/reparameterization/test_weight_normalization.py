@@ -149,7 +149,8 @@ def test_gradient_agrees_with_finite_differences(floatx):
     model = keras.Model(inputs, wrapper(inputs))
     model.compile(keras.optimizers.SGD(1.0), lambda y, p: ops.sum(y * p, -1))
     start = [samples(*v.shape, seed=2).astype("float64") for v in model.weights]
-    model.set_weights(start)
+    # Copies: TensorFlow may keep an array itself, and train in it.
+    model.set_weights([weight.copy() for weight in start])
     model.train_on_batch(x, y)
     gradients = [
         a - b for a, b in zip(start, values(model.weights), strict=True)

@@ -15,6 +15,7 @@ def test_it_is_tensorflow():
 
 @pytest.mark.slow
 def test_another_backend_keeps_the_gpus_for_itself():
+    pytest.importorskip("jax")
     code = (
         "from keras_regimen.recipes.harness.datasets.reading_tensorflow "
         "import reading_tensorflow\n"

@@ -280,6 +280,16 @@ def test_single_value_leaves_the_variance_and_takes_the_moving_mean():
     np.testing.assert_array_equal(variance, [1, 1])
 
 
+@pytest.mark.parametrize("epsilon", [1e-2, 5e-3, 1e-3, 1e-5])
+def test_constant_inputs_leave_no_negative_variance(epsilon):
+    layer = BatchRenormalization(momentum=0.0, epsilon=epsilon)
+    run(layer, np.ones((4, 2), "float32"))
+    # What is left of epsilon is rounding, of either sign.
+    _, variance = moving(layer)
+    assert (variance >= 0).all()
+    np.testing.assert_allclose(variance, 0, atol=1e-6 * epsilon)
+
+
 def test_fully_masked_batch_moves_nothing():
     layer = BatchRenormalization(
         momentum=0.5, moving_mean_initializer="ones", **AT_ONCE

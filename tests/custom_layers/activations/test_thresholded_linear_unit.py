@@ -63,7 +63,8 @@ def test_regularizer_and_constraint_act_on_the_threshold():
         tau_constraint=keras.constraints.NonNeg(),
     )
     layer.build((None, 3))
-    np.testing.assert_allclose(float(layer.losses[0]), 0.5 * 3 * 4)
+    penalty = ops.convert_to_numpy(layer.losses[0])
+    np.testing.assert_allclose(penalty, 0.5 * 3 * 4)
     tau = layer.tau.constraint(layer.tau)
     np.testing.assert_array_equal(ops.convert_to_numpy(tau), [0, 0, 0])
 

@@ -51,6 +51,13 @@ class Backend(StrEnum):
     torch = "torch"
 
 
+class MarkdownTable(StrEnum):
+    """A table that a page of the repository holds."""
+
+    headlines = "headlines"
+    claims = "claims"
+
+
 Names = Annotated[
     list[str] | None,
     typer.Argument(help="Recipe names, or paths of recipe files."),
@@ -125,8 +132,9 @@ def list_recipes(
     names: Names = None,
     as_json: Json = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the README's table.")
-    ] = False,
+        MarkdownTable | None,
+        typer.Option(help="Print the table of the README, or of all claims."),
+    ] = None,
 ) -> None:
     """Lists the recipes, each with its headline claim and verdict."""
     from .harness.evidence import catalogue, discovery, evidence
@@ -136,8 +144,10 @@ def list_recipes(
     entries = chosen or catalogue.entries()
     if as_json:
         _print_json(evidence.finite([e.to_json() for e in entries]))
-    elif markdown:
-        console.write(listing.markdown(entries))
+    elif markdown is MarkdownTable.headlines:
+        console.write(listing.headlines(entries))
+    elif markdown is MarkdownTable.claims:
+        console.write(listing.every_claim(entries))
     else:
         console.show(listing.recipes(entries))
 

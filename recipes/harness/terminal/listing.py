@@ -1,6 +1,7 @@
 """The tables of `regimen list`, `status` and `tune`."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,28 +79,53 @@ def _figures(entry: Entry) -> tuple[str, str]:
     return rounded(entry.effect, unit or 0), interval
 
 
-def markdown(entries: Sequence[Entry]) -> str:
-    """Returns the table of the README, from the rows of evidence alone."""
-    lines = [
-        "| recipe | claim | verdict | effect | seeds | CPU s |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+def headlines(entries: Sequence[Entry]) -> str:
+    """Returns the README's table: each recipe's headline claim and verdict."""
+    rows = []
     for entry in entries:
-        for claim in entry.claims:
-            effect = ""
-            if claim.get("low") is not None:
-                unit = claim["smallest_effect"]
-                mean, low, high = (
-                    rounded(claim[key], unit) for key in ("mean", "low", "high")
-                )
-                effect = f"{mean} [{low}, {high}]"
-            on = f" ({claim['on']})" if claim["on"] else ""
-            lines.append(
-                f"| {entry.name} | {claim['statement']}{on} | "
-                f"{claim['verdict']} | {effect} | {entry.seeds} | "
-                f"{number(entry.seconds)} |"
+        if entry.claims:
+            first, *others = entry.claims
+            counts = Counter(claim["verdict"] for claim in others)
+            words = [
+                f"{counts[word]} {word}" for word in STYLES if counts[word]
+            ]
+            rows.append(
+                [entry.name, *_tested(first), ", ".join(words), entry.seconds]
             )
-    return "\n".join(lines)
+    return _markdown(
+        "recipe | headline | verdict | effect | other claims", rows
+    )
+
+
+def every_claim(entries: Sequence[Entry]) -> str:
+    """Returns the table of the results' page: all claims and verdicts."""
+    rows = [
+        [entry.name, *_tested(claim), str(entry.seeds), entry.seconds]
+        for entry in entries
+        for claim in entry.claims
+    ]
+    return _markdown("recipe | claim | verdict | effect | seeds", rows)
+
+
+def _tested(claim: dict[str, Any]) -> tuple[str, str, str]:
+    effect = ""
+    if claim.get("low") is not None:
+        unit = claim["smallest_effect"]
+        mean, low, high = (
+            rounded(claim[key], unit) for key in ("mean", "low", "high")
+        )
+        effect = f"{mean} [{low}, {high}]"
+    on = f" ({claim['on']})" if claim["on"] else ""
+    return f"{claim['statement']}{on}", claim["verdict"], effect
+
+
+def _markdown(names: str, rows: Sequence[Sequence[Any]]) -> str:
+    lines = [f"| {names} | CPU s |", "| " + "--- | " * (names.count("|") + 2)]
+    lines += [
+        f"| {' | '.join(cells)} | {number(seconds)} |"
+        for *cells, seconds in rows
+    ]
+    return "\n".join(map(str.rstrip, lines))
 
 
 def states(states: Sequence[Health]) -> RenderableType:

@@ -93,7 +93,8 @@ def test_where_it_gets_narrow_the_interval_goes_and_then_the_effect():
     assert figures_of(34) == "  x      no effect      10"
 
 
-def test_the_readmes_table_has_a_line_for_each_claim_of_a_verdict():
+def judged():
+    """Returns an entry with two claims, and one that was never run."""
     tested = {
         "statement": "It helps.",
         "on": "noisy",
@@ -112,13 +113,24 @@ def test_the_readmes_table_has_a_line_for_each_claim_of_a_verdict():
         "smallest_effect": None,
     }
     figures = ("reproduced", 0.03, (0.0, 0.06), 10, 1234.5)
-    table = listing.markdown(
-        [
-            entry("a", "t", "It helps.", *figures, claims=(tested, exact)),
-            entry("b", "t", "Never run."),
-        ]
-    )
-    assert table.splitlines() == [
+    claims = (tested, exact, exact, {**exact, "verdict": "failed"})
+    return [
+        entry("a", "t", "It helps.", *figures, claims=claims),
+        entry("b", "t", "Never run."),
+    ]
+
+
+def test_the_readmes_table_has_the_headline_and_counts_the_other_claims():
+    assert listing.headlines(judged()).splitlines() == [
+        "| recipe | headline | verdict | effect | other claims | CPU s |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| a | It helps. (noisy) | reproduced | 0.0312 [0, 0.0612] | "
+        "2 opposite, 1 failed | 1,234 |",
+    ]
+
+
+def test_the_table_of_results_has_a_line_for_each_claim_of_a_verdict():
+    assert listing.every_claim(judged()).splitlines()[:4] == [
         "| recipe | claim | verdict | effect | seeds | CPU s |",
         "| --- | --- | --- | --- | --- | --- |",
         "| a | It helps. (noisy) | reproduced | 0.0312 [0, 0.0612] | 10 | "

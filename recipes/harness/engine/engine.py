@@ -15,6 +15,7 @@ from ..refusal import RefusalError
 from . import backend as backends
 from .cell import Cell
 from .cluster import Terms, connected, script_here, script_name
+from .interrupt import interrupt_kept
 from .plan import Plan, make_plan
 from .process import variables, variables_set
 
@@ -69,6 +70,7 @@ class Engine:
 
     def __enter__(self) -> "Engine":
         with contextlib.ExitStack() as stack:
+            self._raise_if_interrupted = stack.enter_context(interrupt_kept())
             self._enter(stack)
             self._stack = stack.pop_all()
         return self
@@ -131,7 +133,9 @@ class Engine:
         if self._here:
             from .training import run_cell
 
-            yield from map(run_cell, cells)
+            for cell in cells:
+                yield run_cell(cell)
+                self._raise_if_interrupted()
             return
         from distributed import as_completed
 
@@ -158,6 +162,7 @@ class Engine:
             future.release()
             start()
             yield row
+            self._raise_if_interrupted()
 
     @property
     def _here(self) -> bool:

@@ -90,8 +90,10 @@ class RandomizedReLU(keras.layers.Layer):
                 dtype="float32",
                 seed=self.seed_generator,
             )
-            slope = ops.cast(slope, inputs.dtype)
-        return ops.where(inputs >= 0, inputs, slope * inputs)
+        slope = ops.cast(slope, inputs.dtype)
+        # The slope is picked, not the product: a gradient has one pass less
+        # for each branch.
+        return inputs * ops.where(inputs >= 0, ops.ones_like(slope), slope)
 
     def compute_output_shape(self, input_shape):
         return input_shape

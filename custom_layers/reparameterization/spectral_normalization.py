@@ -101,23 +101,24 @@ class SpectralNormalization(KernelWrapper):
         return self._iterate(self._matrix(kernel), start, 15)[1]
 
     def _matrix(self, kernel):
-        """Returns the kernel with shape `(units, fan_in)`."""
+        """Returns the kernel with shape `(fan_in, units)`."""
         units = [
             axis
             for axis in range(len(kernel.shape))
             if axis not in kernel.fan_in_axes
         ]
-        value = ops.transpose(kernel.value, (*units, *kernel.fan_in_axes))
-        return ops.reshape(value, (-1, kernel.fan_in))
+        # In this order most kernels need no transpose.
+        value = ops.transpose(kernel.value, (*kernel.fan_in_axes, *units))
+        return ops.reshape(value, (kernel.fan_in, -1))
 
     def _iterate(self, matrix, vector, steps):
-        """Returns the left and right singular vectors after some steps."""
-        left = self._unit(ops.matmul(matrix, vector))
+        """Returns the vectors of units and of inputs after some steps."""
+        units = self._unit(ops.matmul(vector, matrix))
         for step in range(steps):
             if step:
-                left = self._unit(ops.matmul(matrix, vector))
-            vector = self._unit(ops.matmul(left, matrix))
-        return left, vector
+                units = self._unit(ops.matmul(vector, matrix))
+            vector = self._unit(ops.matmul(matrix, units))
+        return units, vector
 
     def _unit(self, vector):
         return vector / ops.maximum(ops.norm(vector), 1e-12)
@@ -127,14 +128,14 @@ class SpectralNormalization(KernelWrapper):
         values = []
         for kernel, stored in zip(kernels, self.vectors, strict=True):
             matrix = self._matrix(kernel)
-            left, right = self._iterate(
+            units, inputs = self._iterate(
                 ops.stop_gradient(matrix), ops.convert_to_tensor(stored), steps
             )
             if training:
-                stored.assign(right)
+                stored.assign(inputs)
             # With constant vectors, the gradient of sigma is their outer
             # product: exactly that of the largest singular value.
-            sigma = ops.sum(left * ops.matmul(matrix, right))
+            sigma = ops.sum(units * ops.matmul(inputs, matrix))
             values.append(kernel.value / ops.maximum(sigma, 1e-12))
         return values
 

@@ -122,8 +122,8 @@ def test_rates_grow_linearly_to_the_last():
     np.testing.assert_allclose(rates, 0.5 * np.arange(1, 55) / 54, rtol=1e-12)
     assert linear_decay_rates(0.3, 1) == [0.3]
     # The last rate is the one that was asked for, to the bit.
-    for count in range(1, 50):
-        assert linear_decay_rates(0.3, count)[-1] == 0.3
+    for count in range(1, 50):  # 0.1 * 3 / 3 is not 0.1.
+        assert linear_decay_rates(0.1, count)[-1] == 0.1
     assert linear_decay_rates(0, 3) == [0, 0, 0]
 
 

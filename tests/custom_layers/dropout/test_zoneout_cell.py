@@ -4,6 +4,8 @@ import pytest
 from keras import ops
 
 from keras_regimen.custom_layers import ZoneoutCell
+from keras_regimen.custom_layers.dropout.zoneout_cell import draw_kept
+from keras_regimen.custom_layers.seed_generator import SeedGenerator
 
 BACKEND = keras.config.backend()
 CELLS = {
@@ -140,6 +142,45 @@ def test_every_step_draws_anew():
     # This cell's output is another tensor than its state, and stays.
     ahead = ops.convert_to_numpy(output) - count
     assert set(np.unique(ahead)) == {0, 1}
+
+
+def test_nothing_is_drawn_where_nothing_is_random():
+    cell = zoneout("LSTM", [0, 1], seed=1)
+    before = ops.convert_to_numpy(cell.seed_generator.state).copy()
+    cell(sequences()[:, 0], [ops.zeros((3, 4))] * 2, training=True)
+    after = ops.convert_to_numpy(cell.seed_generator.state)
+    np.testing.assert_array_equal(after, before)
+
+
+def test_weights_are_there_before_the_first_call():
+    # Or `load_weights` would load nothing, without a word.
+    layer = keras.layers.RNN(zoneout("LSTM", 0.3))
+    layer.build((None, None, 2))
+    shapes = [tuple(weight.shape) for weight in layer.weights]
+    assert shapes == [(2, 16), (4, 16), (16,)]
+
+
+def test_small_rate_is_met():
+    kept = draw_kept((1024, 1024), 1e-4, SeedGenerator(0))
+    # Of 2**20: float16 would keep ten times as many. One sigma is 10.2.
+    assert abs(int(ops.sum(ops.cast(kept, "int32"))) - 104.9) < 4 * 10.2
+
+
+def test_start_and_output_of_the_cell_are_its_own():
+    class Doubling(keras.layers.Layer):
+        state_size, output_size = 3, 2
+
+        def get_initial_state(self, batch_size=None):
+            return [ops.ones((batch_size, 3))]
+
+        def call(self, inputs, states):
+            return 2 * states[0][:, :2], [2 * states[0]]
+
+    layer = keras.layers.RNN(ZoneoutCell(Doubling(), 0.5))
+    assert layer.compute_output_shape((4, 2, 1)) == (4, 2)
+    # From 1 to the mean of 1 and 2, and then what the cell makes of it.
+    outputs = ops.convert_to_numpy(layer(np.zeros((4, 2, 1))))
+    np.testing.assert_array_equal(outputs, np.full((4, 2), 3.0))
 
 
 def test_hidden_state_sees_the_memory_before_zoneout():

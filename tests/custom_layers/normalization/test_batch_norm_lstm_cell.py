@@ -64,6 +64,19 @@ def test_unrolled_training_moves_what_the_layer_moves():
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+def test_frozen_cell_uses_and_keeps_the_moving_statistics():
+    cell = BatchNormLSTMCell(3, 5)
+    layer = keras.layers.RNN(cell)
+    scramble(layer)
+    cell.trainable = False
+    before = layer.get_weights()
+    np.testing.assert_array_equal(
+        run(layer, sequences(), training=True), run(layer, sequences())
+    )
+    for old, new in zip(before, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
 def test_each_sample_takes_the_statistics_of_its_own_step():
     cell = BatchNormLSTMCell(3, 5)
     scramble(cell)

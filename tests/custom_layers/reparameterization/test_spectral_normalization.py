@@ -111,6 +111,18 @@ def test_inference_divides_before_any_training_and_keeps_the_estimate():
     )
 
 
+def test_inference_takes_the_vector_as_it_is():
+    wrapper = built(layers.Dense(4), (5,))
+    wrapper.vectors[0].assign(np.eye(5)[0])
+    kernel = ops.convert_to_numpy(wrapper.layer.kernel)
+    # The estimate is then the norm of the first row.
+    np.testing.assert_allclose(
+        run(wrapper, np.eye(5, dtype="float32")),
+        kernel / np.linalg.norm(kernel[0]),
+        rtol=1e-5,
+    )
+
+
 def test_each_kernel_has_its_own_norm():
     wrapper = SpectralNormalization(layers.LSTM(2), power_iterations=30)
     run(wrapper, np.ones((1, 3, 2), "float32"), training=True)

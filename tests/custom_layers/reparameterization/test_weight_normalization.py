@@ -210,6 +210,17 @@ def test_channels_first_are_found():
     np.testing.assert_allclose(first.std((0, 2)), 1, rtol=1e-4)
 
 
+def test_inference_initializes_nothing():
+    x = samples(8, 5)
+    wrapper = WeightNormalization(layers.Dense(3))
+    np.testing.assert_allclose(
+        run(wrapper, x), run(wrapper.layer, x), rtol=1e-5, atol=1e-6
+    )
+    first = run(wrapper, x, training=True)
+    np.testing.assert_allclose(first.std(0), 1, rtol=1e-4)
+    assert abs(run(wrapper, 2 * x).std(0) - 2).max() < 1e-3
+
+
 def test_initialization_comes_before_the_activation():
     x = samples(64, 5)
     wrapper = WeightNormalization(layers.Dense(3, activation="relu"))

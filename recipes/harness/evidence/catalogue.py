@@ -21,7 +21,8 @@ class Entry:
     Args:
         name: String.
         topic: String. The folder.
-        claim: String. The headline claim.
+        claim: String. The headline claim; where the script does not write it
+            out and nothing was run, the first line of its docstring.
         verdict: Its word at the cpu scale, or None.
         effect: The mean difference, + in the claimed direction.
         interval: Lower and upper end, or None.
@@ -74,7 +75,8 @@ def entry(file: Path) -> Entry:
     return Entry(
         name=described.name,
         topic=described.topic,
-        claim=described.claim,
+        # Where no claim is written out, the last run knows, else the docstring.
+        claim=described.claim or claim.get("statement") or described.summary,
         verdict=claim.get("verdict"),
         effect=claim.get("mean"),
         interval=interval,

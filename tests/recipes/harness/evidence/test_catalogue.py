@@ -117,6 +117,17 @@ def test_a_verdict_at_another_scale_is_none(measured):
     assert catalogue.entry(measured).verdict is None
 
 
+def test_claims_that_are_not_written_out_come_from_the_last_run(measured):
+    text = measured.read_text()
+    body = text.replace("recipe = Recipe(", "recipe = made(", 1)
+    made = "\n\ndef made(**options):\n    return Recipe(**options)\n\n\n"
+    body = body.replace("recipe = made(", f"{made}recipe = made(", 1)
+    measured.write_text(f'"""Are dice fair?\n\nLong."""\n{body}')
+    assert catalogue.entry(measured).claim == "Are dice fair?"
+    append(measured, verdict(code_hash(measured)))
+    assert catalogue.entry(measured).claim == HEADLINE
+
+
 def test_a_failed_comparison_has_no_interval(measured):
     broken = claim(verdict="failed", mean=None, low=None, high=None)
     append(measured, verdict(code_hash(measured), [broken]))

@@ -172,16 +172,16 @@ recipe = Recipe(
         ),
     ],
     arms={
-        "plain": arm("nothing", noisy=0.245, clean=0.00898),
-        "plain_longer": arm("nothing", noisy=0.00898, clean=0.00557, epochs=40),
+        "plain": arm("nothing", noisy=0.116, clean=0.0528),
+        "plain_longer": arm("nothing", noisy=0.0528, clean=0.0528, epochs=40),
         "stochastic_depth": arm(
-            "branches", noisy=0.0089, clean=0.00557, rate=0.5, growing=True
+            "branches", noisy=0.0089, clean=0.0528, rate=0.5, growing=True
         ),
         "constant_rate": arm(
-            "branches", noisy=0.00898, clean=0.00898, rate=0.5, growing=False
+            "branches", noisy=0.00898, clean=0.0133, rate=0.5, growing=False
         ),
         "dropout": arm(
-            "units", noisy=0.00898, clean=0.00898, rate=0.5, growing=False
+            "units", noisy=0.0133, clean=0.00898, rate=0.5, growing=False
         ),
     },
     data={"noisy": digits(label_noise=0.2), "clean": digits()},

@@ -44,10 +44,11 @@ def slope(function: Callable, precision: float, accuracy: float) -> Slope:
 
     Example:
 
-    >>> found = slope(lambda t: math.sin(3 * t), 1e-16, accuracy=1e-6)
+    >>> found = slope(lambda t: np.sin(3 * t), 1e-16, accuracy=1e-6)
     >>> abs(found.value - 3) < 1e-5
     True
-    >>> slope(lambda t: max(0.0, t), 1e-16, accuracy=1e-6).error  # A kink.
+    >>> kink = slope(lambda t: max(0.0, t), 1e-16, accuracy=1e-6)
+    >>> round(kink.error, 3)
     0.5
     """
     # Down to where the change is rounding, and little more.

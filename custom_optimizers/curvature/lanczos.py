@@ -20,7 +20,8 @@ class Tridiagonal(NamedTuple):
     Example:
 
     >>> matrix = keras.ops.diag(keras.ops.array([1.0, 3.0]))
-    >>> t = lanczos(lambda v: matrix @ v, keras.ops.ones(2), steps=2)
+    >>> product = lambda v: keras.ops.dot(matrix, v)
+    >>> t = lanczos(product, keras.ops.ones(2), steps=2)
     >>> [round(float(x), 3) for x in keras.ops.linalg.eigh(t.matrix())[0]]
     [1.0, 3.0]
     """
@@ -70,7 +71,8 @@ def lanczos(product, start, steps: int) -> Tridiagonal:
     Example:
 
     >>> matrix = keras.ops.diag(keras.ops.array([1.0, 2.0, 9.0]))
-    >>> t = lanczos(lambda v: matrix @ v, keras.ops.ones(3), steps=3)
+    >>> product = lambda v: keras.ops.dot(matrix, v)
+    >>> t = lanczos(product, keras.ops.ones(3), steps=3)
     >>> round(float(keras.ops.linalg.eigh(t.matrix())[0][-1]), 3)
     9.0
 

@@ -1,0 +1,109 @@
+"""Adam that divides by the surprise in the gradient."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from .._arguments import check_learning_rate, check_number
+from .._state import add_slots, dense
+from .bias_correction import bias_correction
+
+
+@keras.saving.register_keras_serializable(package="keras_regimen")
+class AdaBelief(keras.optimizers.Optimizer):
+    """Adam that takes long steps where gradients come as expected.
+
+    Use it in place of Adam. Adam divides by the root of an average over
+    squared gradients; `AdaBelief` averages the squares of what is left of a
+    gradient after its momentum, the prediction, is subtracted. Where the
+    gradient is large but steady, Adam takes small steps and this one large
+    ones.
+
+    Args:
+        learning_rate: Float of 0 or more, schedule, or callable without
+            arguments. Default 0.001.
+        beta_1: Float in `(0, 1)`. The decay of the momentum, which predicts
+            the gradient: with 0 nothing would surprise. Default 0.9.
+        beta_2: Float in `[0, 1)`. The decay of the squared surprise. Default
+            0.999.
+        epsilon: Positive float. Added to the squared surprise in each step,
+            so in the long run `epsilon / (1 - beta_2)`. It decides how long
+            steps can get where nothing surprises. Default 1e-16.
+        **kwargs: Arguments of `keras.optimizers.Optimizer`, such as
+            `weight_decay` (decoupled, as in AdamW), `clipnorm` and `use_ema`.
+
+    Raises:
+        ValueError: If an argument is outside its range.
+
+    Example:
+
+    >>> optimizer = AdaBelief(0.1)
+    >>> weight = keras.Variable(3.0)
+    >>> optimizer.apply([keras.ops.array(9.0)], [weight])
+    >>> round(float(weight), 3)  # The momentum predicted a tenth of it.
+    2.889
+
+    Reference:
+
+    - Zhuang, Tang, Ding, Tatikonda, Dvornek, Papademetris and Duncan,
+      "AdaBelief optimizer: adapting stepsizes by the belief in observed
+      gradients", [2020](https://arxiv.org/abs/2010.07468), algorithm 2. It
+      adds `epsilon` to the denominator too, where ours stands under the root
+      alone; and we have no rectification.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-16,
+        **kwargs,
+    ):
+        super().__init__(check_learning_rate(learning_rate), **kwargs)
+        self.beta_1 = check_number("beta_1", beta_1, high=1, open_low=True)
+        self.beta_2 = check_number("beta_2", beta_2, high=1)
+        self.epsilon = check_number("epsilon", epsilon, open_low=True)
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self._momentums = add_slots(self, variables, "momentum")
+        self._surprises = add_slots(self, variables, "surprise")
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        momentum, surprises = self._momentums[index], self._surprises[index]
+        m, s = map(ops.convert_to_tensor, (momentum, surprises))
+        step = ops.cast(self.iterations + 1, momentum.dtype)
+        correction_1 = bias_correction(self.beta_1, step)
+        correction_2 = bias_correction(self.beta_2, step)
+
+        # The paper's surprise g - m_new is beta_1 (g - m_old), of which the
+        # momentum moves by a part as well: `s` keeps the average of
+        # (g - m_old)^2, and beta_1^2 is multiplied to it here. The epsilons
+        # of all steps are a geometric series with the sum
+        # epsilon (1 - beta_2^t) / (1 - beta_2). So the paper's
+        # sqrt(s_hat) = share * sqrt(s + offset), with
+        share = self.beta_1 / ops.sqrt(correction_2)
+        offset = (self.epsilon / (1 - self.beta_2) / self.beta_1**2) * (
+            correction_2
+        )
+        factor = ops.cast(learning_rate, step.dtype) / (correction_1 * share)
+
+        surprise = dense(gradient, momentum.dtype) - m
+        m = m + (1 - self.beta_1) * surprise
+        s = self.beta_2 * s + (1 - self.beta_2) * ops.square(surprise)
+        self.assign(momentum, m)
+        self.assign(surprises, s)
+        self.assign_sub(variable, factor * m / ops.sqrt(s + offset))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+        }

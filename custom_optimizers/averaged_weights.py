@@ -80,7 +80,7 @@ class AveragedWeights:
         """
         var_list = list(var_list)
         try:
-            self._check_variables_are_known(var_list)
+            self._check_variables_are_known(var_list)  # type: ignore[attr-defined]
         except ValueError:
             return
         self.write_averages(var_list)

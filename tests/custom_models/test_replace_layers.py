@@ -366,15 +366,11 @@ def test_layer_inside_a_layer_belongs_to_it():
 
 
 def test_frozen_layers_stay_frozen():
-    inner = keras.Sequential(
-        [
-            keras.Input((3,)),
-            layers.Dense(3, name="thawed"),
-            layers.BatchNormalization(name="norm"),
-        ]
-    )
     # `clone_model` freezes sequential models, and forgets to freeze others.
-    inner = keras.Model(inner.input, inner.output, name="inner")
+    inputs = keras.Input((3,))
+    hidden = layers.Dense(3, name="thawed")(inputs)
+    outputs = layers.BatchNormalization(name="norm")(hidden)
+    inner = keras.Model(inputs, outputs, name="inner")
     inner.trainable = False
     inner.get_layer("thawed").trainable = True
     inputs = keras.Input((None, 3))

@@ -23,11 +23,11 @@ def test_the_closed_form_is_that_of_scikit_learn(penalty):
 
 @pytest.mark.slow
 def test_without_noise_the_net_nears_least_squares_and_with_it_ridge():
-    gaps = [measure(HyperParameters({"stddev": s}), 1) for s in (0.0, 1.0)]
+    gaps = [measure(HyperParameters({"stddev": s}), 1) for s in (0.0, 0.3)]
     # Without noise both closed forms are one.
     assert gaps[0]["gap_to_ridge"] == gaps[0]["gap_to_least_squares"] < 0.02
     assert gaps[1]["gap_to_ridge"] < 0.02
-    assert gaps[1]["gap_to_least_squares"] > 0.5
+    assert gaps[1]["gap_to_least_squares"] > 0.1
 
 
 def test_the_tolerance_tells_ridge_from_least_squares():

@@ -4,6 +4,8 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -12,7 +14,8 @@ def interrupt_kept() -> Iterator[Callable[[], None]]:
 
     An exception that strikes inside a finalizer or a weak reference's
     callback, of which Dask has many, is printed at best, and the program goes
-    on. Whoever loops asks here at each turn.
+    on. Whoever loops asks here at each turn. A handler that was there before
+    decides whether Ctrl-C interrupts.
 
     Yields:
         A function that raises `KeyboardInterrupt` if Ctrl-C was pressed.
@@ -24,24 +27,27 @@ def interrupt_kept() -> Iterator[Callable[[], None]]:
     """
     pressed = False
 
-    def remember(number, frame):
+    def remember(number: int, frame: FrameType | None) -> None:
         nonlocal pressed
-        pressed = True
-        signal.default_int_handler(number, frame)
+        try:
+            previous(number, frame)
+        except KeyboardInterrupt:
+            pressed = True
+            raise
 
     def raise_if_interrupted() -> None:
         if pressed:
             raise KeyboardInterrupt
 
-    # Another handler, or another thread than the main one, is left alone.
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
+    previous: Any = None
+    if threading.current_thread() is threading.main_thread():
+        previous = signal.getsignal(signal.SIGINT)
+    # Not a function where Ctrl-C is ignored or ends the process.
+    ours = callable(previous)
     if ours:
         signal.signal(signal.SIGINT, remember)
     try:
         yield raise_if_interrupted
     finally:
         if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, previous)

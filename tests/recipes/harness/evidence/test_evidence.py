@@ -133,7 +133,7 @@ def append_for_ever(path, start):
 
 def test_writers_that_are_killed_leave_only_whole_rows(evidence):
     evidence.append(row(id="first"))
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     start = context.Event()
     writers = [
         context.Process(target=append_for_ever, args=(evidence.path, start))

@@ -1,60 +1,21 @@
 """Gradients, checked against differences of the loss."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from ..autodiff import FlatVariables, Objective, compiled
+from ._comparison import Comparison, judge
+from ._loss_of_layer import loss_of_layer
 from .differences import slope
-from .gradient_report import GradientReport, WeightCheck
+from .gradient_report import GradientReport
 
 # Relative errors that rounding of the loss explains, and tolerances above.
 _PRECISION = {"float64": 1e-15, "float32": 2e-7}
 _TOLERANCE = {"float64": 1e-5, "float32": 2e-2}
-
-
-class Comparison(NamedTuple):
-    """A derivative by automatic differentiation, and by differences.
-
-    Args:
-        gradient: Float.
-        difference: Float.
-        error: Float, about how far `difference` may be off.
-        tolerance: Float, the relative error that is allowed.
-
-    Example:
-
-    >>> Comparison(2.0, 1.0, error=0.01, tolerance=0.02).wrong
-    True
-    """
-
-    gradient: float
-    difference: float
-    error: float
-    tolerance: float
-
-    @property
-    def relative_error(self) -> float:
-        """The difference of both, as a share of the larger one."""
-        size = max(abs(self.gradient), abs(self.difference))
-        return abs(self.gradient - self.difference) / size if size else 0.0
-
-    @property
-    def decided(self) -> bool:
-        """Whether a gradient twice as large would be seen."""
-        size = max(abs(self.gradient), abs(self.difference))
-        return 3 * self.error <= size / 2
-
-    @property
-    def wrong(self) -> bool:
-        """Whether the gradient is surely off."""
-        size = max(abs(self.gradient), abs(self.difference))
-        allowed = self.tolerance * size + 3 * self.error
-        off = abs(self.gradient - self.difference)
-        return self.decided and not off <= allowed
 
 
 def check_gradients(
@@ -145,7 +106,7 @@ def check_gradients(
                 "`inputs` must be given, for the layer to be called on. "
                 "Received: inputs=None"
             )
-        loss, variables, names = _loss_of_layer(
+        loss, variables, names = loss_of_layer(
             target, inputs, targets, variables, training, rng
         )
     elif not callable(target) or variables is None:
@@ -219,54 +180,9 @@ def check_gradients(
             tuple(map(int, np.unravel_index(entry, variable.shape)))
             for entry in chosen
         ]
-        checks.append(_judge(name, places, found))
+        checks.append(judge(name, places, found))
         start += size
     return GradientReport(tuple(checks))
-
-
-def _loss_of_layer(layer, inputs, targets, variables, training, rng):
-    """Returns a layer's loss, its variables, and names for its inputs."""
-    held: dict[int, str] = {}
-    if not layer.built:
-        layer(inputs)
-
-    def hold(array):
-        tensor = ops.convert_to_tensor(array)
-        if "float" not in keras.backend.standardize_dtype(tensor.dtype):
-            return tensor
-        variable = keras.Variable(tensor, dtype=layer.variable_dtype)
-        held[id(variable)] = f"inputs[{len(held)}]" if held else "inputs"
-        return variable
-
-    def call():
-        read = keras.tree.map_structure(ops.convert_to_tensor, inputs)
-        if "training" in layer.call_signature_parameters:
-            return layer(read, training=training)
-        return layer(read)
-
-    inputs = keras.tree.map_structure(hold, inputs)
-    if variables is None:
-        of_inputs = [v for v in keras.tree.flatten(inputs) if id(v) in held]
-        variables = [*layer.trainable_variables, *of_inputs]
-    # Not the sum of outputs: of softmax it would be constant.
-    with keras.StatelessScope():
-        weights = keras.tree.map_structure(
-            lambda output: ops.convert_to_tensor(
-                rng.normal(size=tuple(output.shape)), output.dtype
-            ),
-            call(),
-        )
-
-    def loss():
-        outputs = call()
-        if targets is not None:
-            return layer.compute_loss(inputs, targets, outputs)
-        products = keras.tree.map_structure(
-            lambda output, weight: ops.sum(output * weight), outputs, weights
-        )
-        return sum(keras.tree.flatten(products)) + sum(layer.losses)
-
-    return loss, variables, held
 
 
 def _gradient(gradients, flat, here, point) -> np.ndarray:
@@ -299,21 +215,3 @@ def _entries(sizes: np.ndarray, samples: int | None, rng) -> np.ndarray:
     largest = by_size[: (samples + 1) // 2]
     others = rng.choice(by_size[len(largest) :], samples // 2, replace=False)
     return np.concatenate([largest, others])
-
-
-def _judge(
-    name: str, places: list[Any], found: list[Comparison]
-) -> WeightCheck:
-    worst = max(
-        range(len(found)),
-        key=lambda n: (found[n].decided, found[n].relative_error),
-    )
-    return WeightCheck(
-        name,
-        passed=not any(compared.wrong for compared in found),
-        checks=len(found),
-        undecided=sum(not compared.decided for compared in found),
-        where=places[worst],
-        gradient=found[worst].gradient,
-        difference=found[worst].difference,
-    )

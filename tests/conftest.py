@@ -7,6 +7,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Data is prepared once for the run, and not in the user's own cache.
 os.environ.setdefault("REGIMEN_CACHE", tempfile.mkdtemp(prefix="regimen-"))
+if os.environ["KERAS_BACKEND"] == "torch":
+    # With a process per core, more threads only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # On JAX most of the time goes into compiling the same small programs again,
 # for the model of each test. A cache that the run shares saves half of that.
 os.environ.setdefault(

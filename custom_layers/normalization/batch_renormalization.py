@@ -8,9 +8,6 @@ from keras import ops
 
 from .unbiased_batch_normalization import UnbiasedBatchNormalization
 
-if keras.config.backend() == "tensorflow":
-    from .._tensorflow import sum_over_replicas
-
 
 @keras.saving.register_keras_serializable(package="keras_regimen")
 class BatchRenormalization(UnbiasedBatchNormalization):
@@ -162,11 +159,11 @@ class BatchRenormalization(UnbiasedBatchNormalization):
         def broadcast(variable):  # (channels,) to (1, ..., channels, ..., 1)
             return ops.reshape(ops.cast(variable, dtype), shape)
 
-        mean, variance, count, centered, zero = self._shifted(inputs, mask)
+        mean, variance, count, shifted, rest = self._moments(inputs, mask)
         stddev = ops.stop_gradient(ops.sqrt(variance + self.epsilon))
         old_variance = broadcast(self.moving_variance)
         old_stddev = ops.sqrt(old_variance + self.epsilon)
-        distance = mean - broadcast(self.moving_mean)
+        distance = ops.stop_gradient(mean) - broadcast(self.moving_mean)
         r_max = 1 + (self.r_max - 1) * self._progress(self.r_ramp_end, dtype)
         d_max = self.d_max * self._progress(self.d_ramp_end, dtype)
         r = ops.clip(stddev / old_stddev, 1 / r_max, r_max)
@@ -178,7 +175,7 @@ class BatchRenormalization(UnbiasedBatchNormalization):
             factor, offset = factor * gamma, offset * gamma
         if self.center:
             offset = offset + broadcast(self.beta)
-        outputs = centered * factor + (offset - zero * factor)
+        outputs = shifted * factor + (offset - rest * factor)
 
         self._move(self.moving_mean, mean, count >= 1)
         # The standard deviation is what moves. Between replicas, the mean of
@@ -191,38 +188,6 @@ class BatchRenormalization(UnbiasedBatchNormalization):
         )
         self.step.assign(self.step + 1)
         return ops.cast(outputs, self.compute_dtype)
-
-    def _shifted(self, inputs, mask):
-        """Returns what `_moments` does, and a zero with the mean's gradient.
-
-        The numbers are the same. But nothing flows back from the centered
-        inputs to their mean, which would be one more sum over the batch:
-        whoever multiplies them by a factor subtracts zero times the factor.
-        """
-        rank = len(inputs.shape)
-        axes = [axis for axis in range(rank) if axis != self.axis % rank]
-        if mask is not None:
-            mask = self._broadcast_mask(mask, inputs)
-
-        def total(values):
-            if mask is not None:
-                values = ops.where(mask, values, 0)
-            values = ops.sum(values, axes, keepdims=True)
-            return sum_over_replicas(values) if self.synchronized else values
-
-        count = total(ops.ones_like(inputs))
-
-        def average(values):
-            return total(values) / ops.maximum(count, 1)
-
-        shift = ops.stop_gradient(average(inputs))
-        correction = average(inputs - shift)
-        constant = ops.stop_gradient(correction)
-        centered = (inputs - shift) - constant
-        # Around the mean it is least, so its gradient by the mean is 0.
-        variance = average(ops.square(centered))
-        mean, zero = shift + constant, correction - constant
-        return mean, variance, count, centered, zero
 
     def _progress(self, end, dtype):
         """Returns the share of a ramp, from 0 to 1, that lies behind."""

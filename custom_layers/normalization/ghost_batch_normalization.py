@@ -121,16 +121,16 @@ class GhostBatchNormalization(UnbiasedBatchNormalization):
         super().build(input_shape)
 
     def call(self, inputs, training=None, mask=None):
-        if not (training and self.trainable):
-            return super().call(inputs, training=False)
+        # In a compiled graph the batch size may be a tensor.
+        batch, size = ops.shape(inputs)[0], self.virtual_batch_size
+        alone = isinstance(batch, int) and batch <= size
+        if alone or not (training and self.trainable):
+            return super().call(inputs, training=training, mask=mask)
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         inputs = ops.cast(inputs, dtype)
-        size, rank = self.virtual_batch_size, len(inputs.shape)
+        rank, missing = len(inputs.shape), -batch % size
         channels = self.axis % rank
         positions = [axis for axis in range(1, rank) if axis != channels]
-        # In a compiled graph the batch size may be a tensor.
-        batch = ops.shape(inputs)[0]
-        missing = -batch % size
         if mask is not None:
             mask = self._broadcast_mask(mask, inputs)
 
@@ -147,7 +147,9 @@ class GhostBatchNormalization(UnbiasedBatchNormalization):
             return ops.sum(values, 1)
 
         def spread(statistics):  # To one row for each sample.
-            return ops.repeat(statistics, size, axis=0)[:batch]
+            # Not by `repeat`, which XLA would fuse into what reads the rows,
+            # with a division for each value.
+            return ops.take(statistics, ops.arange(batch) // size, axis=0)
 
         def broadcast(variable):
             variable = ops.cast(variable, dtype)

@@ -1,5 +1,6 @@
 """Batch normalization whose moving variance is an unbiased estimate."""
 
+import math
 import numbers
 
 import keras
@@ -155,55 +156,77 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
             return ops.reshape(ops.cast(variable, dtype), shape)
 
         if training and self.trainable:
-            mean, variance, count, centered = self._moments(inputs, mask)
+            mean, variance, count, shifted, rest = self._moments(inputs, mask)
             unbiased = variance * (count / ops.maximum(count - 1, 1))
             # A mean takes one value and a variance two, else the old stays.
             self._move(self.moving_mean, mean, count >= 1)
             self._move(self.moving_variance, unbiased, count >= 2)
         else:
             variance = broadcast(self.moving_variance)
-            centered = inputs - broadcast(self.moving_mean)
+            shifted, rest = inputs - broadcast(self.moving_mean), 0.0
         factor = ops.rsqrt(variance + self.epsilon)
         if self.scale:
             factor = factor * broadcast(self.gamma)
-        outputs = centered * factor
+        offset = -rest * factor
         if self.center:
-            outputs = outputs + broadcast(self.beta)
-        return ops.cast(outputs, self.compute_dtype)
+            offset = offset + broadcast(self.beta)
+        return ops.cast(shifted * factor + offset, self.compute_dtype)
 
     def _move(self, moving, new, enough):
-        new, enough = (ops.reshape(x, moving.shape) for x in (new, enough))
+        new, enough = (ops.reshape(x, (-1,)) for x in (new, enough))
         old = ops.cast(moving, new.dtype)
         new = old * self.momentum + new * (1 - self.momentum)
         moving.assign(ops.where(enough, new, old))
 
     def _moments(self, inputs, mask):
-        """Returns mean, biased variance, count, and the centered inputs."""
+        """Returns mean, biased variance, count, shifted inputs, and a rest.
+
+        The inputs lie around zero but for the rest, which is their mean. A
+        layer that scales them by a factor takes the rest times the factor
+        off: taken off each input, it would cost one more sum for gradients.
+        """
         rank = len(inputs.shape)
         axes = [axis for axis in range(rank) if axis != self.axis % rank]
         if mask is not None:
             mask = self._broadcast_mask(mask, inputs)
 
-        def total(values):
-            if mask is not None:
-                values = ops.where(mask, values, 0)
-            values = ops.sum(values, axes, keepdims=True)
-            return sum_over_replicas(values) if self.synchronized else values
+        def over_replicas(total):
+            return sum_over_replicas(total) if self.synchronized else total
 
-        count = total(ops.ones_like(inputs))
+        if mask is not None:
+            count = ops.sum(ops.cast(mask, inputs.dtype), axes, keepdims=True)
+        else:
+            count = math.prod(ops.shape(inputs)[axis] for axis in axes)
+            count = ops.reshape(ops.cast(count, inputs.dtype), [1] * rank)
+        count = over_replicas(count)
 
         def average(values):
-            return total(values) / ops.maximum(count, 1)
+            if mask is not None:
+                values = ops.where(mask, values, 0)
+            total = over_replicas(ops.sum(values, axes, keepdims=True))
+            return total / ops.maximum(count, 1)
 
         # Centered, then squared: E[x^2] - E[x]^2 cancels where the mean is
-        # large. And centered twice: a float32 sum of many values with a large
+        # large. And shifted first: a float32 sum of many values with a large
         # mean is off by more than their deviation, a sum of the rest is not.
-        # The first shift changes no result, so it needs no gradient.
-        shift = ops.stop_gradient(average(inputs))
-        correction = average(inputs - shift)
-        centered = (inputs - shift) - correction
+        # Any value of the batch will do, for none lies further from the mean
+        # than sqrt(count) deviations; but a masked one may be anything, and
+        # replicas need one in common. No result depends on the shift, so it
+        # needs no gradient.
+        if mask is None and not self.synchronized:
+            first = [slice(1)] * rank
+            first[self.axis] = slice(None)
+            # The sum of one value, or of none if the batch is empty.
+            shift = ops.sum(inputs[tuple(first)], axes, keepdims=True)
+        else:
+            shift = average(inputs)
+        shift = ops.stop_gradient(shift)
+        shifted = inputs - shift
+        rest = average(shifted)
+        # Around the mean it is least, so its gradient by the mean is 0.
+        centered = shifted - ops.stop_gradient(rest)
         variance = average(ops.square(centered))
-        return shift + correction, variance, count, centered
+        return shift + rest, variance, count, shifted, rest
 
     def _broadcast_mask(self, mask, inputs):
         missing = len(inputs.shape) - 1 - len(mask.shape)

@@ -108,7 +108,7 @@ recipe = Recipe(
         "relu": arm("relu", "none", learning_rate=0.15),
         "relu_longer": arm("relu", "none", 120, learning_rate=0.15),
         "relu_batch_norm": arm("relu", "keras", learning_rate=0.349),
-        "relu_unbiased": arm("relu", "unbiased", learning_rate=0.923),
+        "relu_unbiased": arm("relu", "unbiased", learning_rate=0.349),
     },
     data=digits(),
     takes="vector",

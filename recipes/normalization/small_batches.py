@@ -159,16 +159,16 @@ recipe = Recipe(
         ),
     ],
     arms={
-        "batch_norm": arm("batch_norm", tuned={"learning_rate": 0.00371}),
+        "batch_norm": arm("batch_norm", tuned={"learning_rate": 0.00593}),
         "keras_batch_norm": arm(
             "keras_batch_norm", tuned={"learning_rate": 0.00371}
         ),
         "batch_renorm": arm("batch_renorm", tuned={"learning_rate": 0.00598}),
-        "no_ramp": arm("no_ramp", tuned={"learning_rate": 0.00598}),
+        "no_ramp": arm("no_ramp", tuned={"learning_rate": 0.0352}),
         "group_norm": arm("group_norm", tuned={"learning_rate": 0.00371}),
         "layer_norm": arm("layer_norm", tuned={"learning_rate": 0.00371}),
         "batch_norm_32": arm(
-            "batch_norm", 32, tuned={"learning_rate": 0.00371}
+            "batch_norm", 32, tuned={"learning_rate": 0.00598}
         ),
         "batch_renorm_32": arm(
             "batch_renorm", 32, tuned={"learning_rate": 0.163}

@@ -243,6 +243,16 @@ def test_mean_far_above_the_deviation_costs_no_digits(shape, mean, masked):
     np.testing.assert_allclose(variance, exact.var(0, ddof=1), rtol=1e-4)
 
 
+def test_moving_mean_is_rounded_once():
+    # A float32 sum of 37 values of 1e4 is rounded in steps of 0.03 each time.
+    x = np.random.default_rng(0).normal(1e4, 0.1, size=(74, 64))
+    x = x.astype("float32")
+    layer = GhostBatchNormalization(37, momentum=0.0)
+    run(layer, x)
+    error = moving(layer)[0] - x[37:].astype("float64").mean(0)
+    assert abs(error).max() < 0.51 * np.spacing(np.float32(1e4))
+
+
 def test_momentum_one_keeps_and_zero_takes_the_last():
     (x,) = batches((7,), 3)
     kept, last = (GhostBatchNormalization(4, momentum=m) for m in (1, 0))

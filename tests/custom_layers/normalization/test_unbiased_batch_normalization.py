@@ -220,6 +220,20 @@ def test_mean_far_above_the_deviation_costs_no_digits(
     )
 
 
+def test_first_value_far_from_the_others_is_a_good_enough_shift():
+    x = np.random.default_rng(0).normal(size=(1000, 2)).astype("float32")
+    x[0] = 1e4  # 31 of the deviations that it makes itself.
+    exact = x.astype("float64")
+    mean, deviation = exact.mean(0), exact.std(0)
+    layer = UnbiasedBatchNormalization(momentum=0.0)
+    y = run(layer, x)
+    # A float32 sum of 1000 such distances: in deviations, a few times 1e-5.
+    np.testing.assert_allclose(y, (exact - mean) / deviation, atol=1e-4)
+    found, variance = moving(layer)
+    assert (abs(found - mean) < 1e-4 * deviation).all()
+    np.testing.assert_allclose(variance, exact.var(0, ddof=1), rtol=1e-5)
+
+
 def test_single_value_leaves_the_variance_and_gives_beta():
     layer = UnbiasedBatchNormalization(
         momentum=0.5, beta_initializer=keras.initializers.Constant(0.25)
@@ -237,6 +251,15 @@ def test_fully_masked_batch_moves_nothing():
     y = run(layer, x, mask=ops.zeros((3, 4), "bool"))
     assert np.isfinite(y).all()
     np.testing.assert_array_equal(moving(layer), [[1, 1], [1, 1]])
+
+
+def test_empty_batch_moves_nothing():
+    # As on the replica for which a last batch has no sample left.
+    layer = UnbiasedBatchNormalization(momentum=0.5)
+    layer.build((None, 4, 2))
+    y = run(layer, np.zeros((0, 4, 2), "float32"))
+    assert y.shape == (0, 4, 2)
+    np.testing.assert_array_equal(moving(layer), [[0, 0], [1, 1]])
 
 
 def test_frozen_layer_uses_its_moving_statistics():

@@ -224,6 +224,9 @@ class FullBatchModel(keras.Model):
             )
         self.stop_training = False
         stopped, logs = None, None
+        # Searched for once, which takes a while, and not in each epoch.
+        measured = len(self.metrics) > 1
+        observed = measured or bool(self.model.non_trainable_variables)
         callbacks.on_train_begin()
         # Private, but how `BackupAndRestore` says where to go on.
         for epoch in range(self._initial_epoch or initial_epoch, epochs):
@@ -238,7 +241,7 @@ class FullBatchModel(keras.Model):
                     stopped = why_stuck(report)
                     break
             logs = {
-                **self._observed(data),
+                **(self._observed(data, measured) if observed else {}),
                 "loss": report.value,
                 "evaluations": evaluations,
             }
@@ -338,17 +341,14 @@ class FullBatchModel(keras.Model):
             return objective(vector)
         return objective.product(vector, direction)
 
-    def _observed(self, data) -> dict:
+    def _observed(self, data, measured) -> dict:
         """Moves what an epoch moves besides the weights; returns metrics."""
-        compiled_metrics = len(self.metrics) > 1
-        if not compiled_metrics and not self.model.non_trainable_variables:
-            return {}
         self.reset_metrics()
         function = self._function("observe", self._observe)
         for part in data:
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(part)
             logs = function(as_data(*read((x, y, sample_weight))))
-        return as_floats(logs) if compiled_metrics else {}
+        return as_floats(logs) if measured else {}
 
     def _observe(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from ..autodiff import larger
+from ..autodiff._backend import is_eager
 
 # Why a search ended. The first two leave a lower loss, or one that rounding
 # hides; the others name what was wrong.
@@ -89,3 +90,10 @@ def choose(condition, first, second):
     return keras.tree.map_structure(
         lambda a, b: ops.where(condition, a, b), first, second
     )
+
+
+def cond(condition, first, second):
+    """Returns what one of two functions returns, and calls no other."""
+    if is_eager():
+        return first() if condition else second()
+    return ops.cond(condition, first, second)

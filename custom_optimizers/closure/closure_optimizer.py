@@ -184,16 +184,18 @@ class ClosureOptimizer(keras.optimizers.Optimizer):
     def known(self, objective, state: State) -> tuple:
         """Returns the state with value and gradient, and what that cost."""
 
-        def evaluate(state):
-            value, gradient = objective(state.x)
-            return state._replace(
-                value=value,
-                gradient=gradient,
-                known=ops.ones_like(state.known),
-            )
+        def evaluate(held):
+            del held
+            return *objective(state.x), ops.ones_like(state.known)
 
+        # Only what changes goes through the loop: the rest would cost time.
+        value, gradient, known = while_loop(
+            lambda held: held[-1] == 0,
+            evaluate,
+            (state.value, state.gradient, state.known),
+        )
         cost = 1 - state.known
-        return while_loop(lambda s: s.known == 0, evaluate, state), cost
+        return state._replace(value=value, gradient=gradient, known=known), cost
 
     def step(self, objective, state: State) -> tuple[State, Report]:
         """Returns the state after one iteration, and a report on it."""

@@ -77,13 +77,12 @@ class LBFGS(ClosureOptimizer):
 
     def direction(self, objective, state: State) -> tuple:
         # Rows are in the order of time, the last the newest; those that are
-        # not filled yet are zero. `products[i, j]` is s_i y_j.
+        # not filled yet, or forgotten, get no share. `products[i, j]` is
+        # s_i y_j.
         steps, changes, products = state.memory
         diagonal = ops.diagonal(products)
         ages = ops.arange(self.history - 1, -1, -1)
         used = (ages < state.age) & (diagonal > 0)
-        steps = ops.where(used[:, None], steps, 0.0)
-        changes = ops.where(used[:, None], changes, 0.0)
         both = used[:, None] & used[None, :]
         upper = ops.where(both, ops.triu(products), 0.0)
         diagonal = ops.where(used, diagonal, 1.0)
@@ -91,13 +90,15 @@ class LBFGS(ClosureOptimizer):
 
         # From the newest to the oldest: alpha_i = s_i q / s_i y_i, then
         # q -= alpha_i y_i. So s_i g = sum over j >= i of (s_i y_j) alpha_j.
-        alpha = _solved(upper, times(steps, state.gradient))
+        left = ops.where(used, times(steps, state.gradient), 0.0)
+        alpha = _solved(upper, left)
         q = state.gradient - times(ops.transpose(changes), alpha)
         newest = ops.sum(changes[-1] * changes[-1])
         scale = ops.where(used[-1], diagonal[-1] / newest, 1.0)
         # From the oldest to the newest: beta_i = y_i r / s_i y_i, then
         # r += (alpha_i - beta_i) s_i.
         right = diagonal * alpha - scale * times(changes, q)
+        right = ops.where(used, right, 0.0)
         delta = _solved(ops.transpose(upper), right, lower=True)
         direction = -(scale * q + times(ops.transpose(steps), delta))
         return direction, ops.zeros((), "int32")

@@ -18,13 +18,14 @@ from ._search import (
     Trial,
     change,
     choose,
+    cond,
     is_finite,
 )
 
 _LONGEST = 1e10
 
 
-class _State(NamedTuple):
+class _Line(NamedTuple):
     step: Any
     interval: Interval
     first_stage: Any
@@ -33,6 +34,10 @@ class _State(NamedTuple):
     width: Any
     last_width: Any
     ceiling: Any
+
+
+class _State(NamedTuple):
+    line: _Line
     best: Search
     done: Any
 
@@ -139,7 +144,7 @@ class StrongWolfe:
         zero = ops.zeros_like(start.value)
         end = End(zero, zero, start.slope)
         width = zero + _LONGEST
-        state = _State(
+        line = _Line(
             step=_bounded(first_step),
             interval=Interval(end, end, zero > 1),
             first_stage=zero < 1,
@@ -148,13 +153,12 @@ class StrongWolfe:
             width=width,
             last_width=2 * width,
             ceiling=width,
-            best=Search(start, zero, ops.zeros((), "int32"), _code(BUDGET)),
-            done=zero > 1,
         )
+        best = Search(start, zero, ops.zeros((), "int32"), _code(BUDGET))
         state = while_loop(
             lambda s: ~s.done & (s.best.evaluations < self.max_evaluations),
-            lambda s: self._tried(s, phi(s.step), start),
-            state,
+            lambda s: self._tried(s, phi(s.line.step), start),
+            _State(line, best, zero > 1),
         )
         return state.best
 
@@ -166,26 +170,45 @@ class StrongWolfe:
         low_enough = finite & (value <= trial.step * decrease)
         flat_enough = ops.abs(trial.slope) <= -self.curvature * start.slope
         accepted = low_enough & flat_enough
-
-        first_stage = s.first_stage & ~(low_enough & (trial.slope >= 0))
         end = End(trial.step, value, trial.slope)
+        # Mostly the first trial will do, and there is nothing to narrow.
+        line, narrow = cond(
+            accepted,
+            lambda: (s.line, accepted),
+            lambda: self._narrowed(s.line, end, finite, low_enough, decrease),
+        )
+        better = accepted | (finite & (value < s.best.change))
+        best = choose(
+            better, s.best._replace(trial=trial, change=value), s.best
+        )
+        reason = ops.where(finite, _code(BUDGET), _code(NOT_FINITE))
+        reason = ops.where(narrow, _code(NARROW), reason)
+        reason = ops.where(accepted, _code(SUFFICIENT), reason)
+        best = best._replace(evaluations=s.best.evaluations + 1, reason=reason)
+        return _State(line, best, narrow)
+
+    def _narrowed(self, line, end, finite, low_enough, decrease):
+        """Returns the line with its next step, and whether to give up."""
+        first_stage = line.first_stage & ~(low_enough & (end.slope >= 0))
         # Where the loss is lower, but not enough, the first stage looks at
         # what lies above the line of sufficient decrease.
-        tilted = first_stage & (value <= s.interval.low.value) & ~low_enough
+        tilted = (
+            first_stage & (end.value <= line.interval.low.value) & ~low_enough
+        )
         tilt = ops.where(tilted, decrease, 0.0)
-        interval = s.interval._replace(
-            low=_tilted(s.interval.low, -tilt),
-            high=_tilted(s.interval.high, -tilt),
+        interval = line.interval._replace(
+            low=_tilted(line.interval.low, -tilt),
+            high=_tilted(line.interval.high, -tilt),
         )
         interval, step = narrowed(
-            interval, _tilted(end, -tilt), s.least, s.most
+            interval, _tilted(end, -tilt), line.least, line.most
         )
         low, high = _tilted(interval.low, tilt), _tilted(interval.high, tilt)
         closed = interval.closed
 
         # Bisect where two trials have not brought a third off the interval.
         new_width = ops.abs(high.step - low.step)
-        slow = closed & (new_width >= 0.66 * s.last_width)
+        slow = closed & (new_width >= 0.66 * line.last_width)
         step = ops.where(slow, (low.step + high.step) / 2, step)
         least = ops.where(
             closed,
@@ -202,35 +225,24 @@ class StrongWolfe:
             | (step >= most)
             | (most - least <= self.interval * most)
         )
-        advanced = s._replace(
+        advanced = line._replace(
             step=_bounded(step),
             interval=Interval(low, high, closed),
             first_stage=first_stage,
             least=least,
             most=most,
-            width=ops.where(closed, new_width, s.width),
-            last_width=ops.where(closed, s.width, s.last_width),
+            width=ops.where(closed, new_width, line.width),
+            last_width=ops.where(closed, line.width, line.last_width),
         )
         # Nothing is learned from a loss that is not a number: a shorter step.
-        shorter = s.interval.low.step
-        shorter = shorter + (trial.step - shorter) / 10
-        retreated = s._replace(step=shorter, ceiling=trial.step)
+        shorter = line.interval.low.step
+        shorter = shorter + (end.step - shorter) / 10
+        retreated = line._replace(step=shorter, ceiling=end.step)
         after = choose(finite, advanced, retreated)
         reached = after.step >= after.ceiling
         half = (after.interval.low.step + after.ceiling) / 2
         after = after._replace(step=ops.where(reached, half, after.step))
-
-        better = finite & (value < s.best.change)
-        best = choose(
-            accepted | better,
-            s.best._replace(trial=trial, change=value),
-            s.best,
-        )
-        reason = ops.where(finite, _code(BUDGET), _code(NOT_FINITE))
-        reason = ops.where(finite & narrow, _code(NARROW), reason)
-        reason = ops.where(accepted, _code(SUFFICIENT), reason)
-        best = best._replace(evaluations=s.best.evaluations + 1, reason=reason)
-        return after._replace(best=best, done=accepted | (finite & narrow))
+        return after, finite & narrow
 
     def get_config(self) -> dict:
         """Returns the arguments, for saving."""

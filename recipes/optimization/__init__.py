@@ -1,0 +1,1 @@
+"""Recipes on what finds the weights of a net."""

@@ -109,7 +109,9 @@ def judge(
     figures = (n, n_min, mean, sd, low, high, reach(n, power=0.8))
     interval = f"The interval [{low:.3g}, {high:.3g}]"
     effect = f"the smallest effect {smallest_effect:.3g}"
-    tolerance = 1e-9 * smallest_effect  # Equal up to rounding is equal.
+    # Equal up to rounding is equal. Figures that count something have that of
+    # float32; means of so few pairs differ by more than a thousandth of a step.
+    tolerance = max(1e-9 * smallest_effect, 1e-3 * resolution)
 
     if n < n_min:
         return Verdict("underpowered", too_few, *figures)

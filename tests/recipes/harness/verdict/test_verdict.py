@@ -205,6 +205,18 @@ def test_equal_up_to_rounding_is_equal(d, inside, outside):
         assert judge(scaled, scale).word.startswith(outside)
 
 
+def test_a_tie_of_counts_is_one_in_float32_too():
+    def word(counts):
+        errors = np.float32(counts) / np.float32(597)
+        d = [float(f"{error:.8g}") for error in errors]
+        d[0] -= float(f"{errors[0]:.7g}")  # Was a tie, but for rounding.
+        return judge(d, 0.005, resolution=1 / 597).word
+
+    assert word([7, 5, 6, 7, 5, 6]) == "underpowered"
+    errors = [step / 597 for step in (1, 5, 6, 7, 5, 6)]
+    assert judge(errors, 0.005, resolution=1 / 597).word == "reproduced"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -47,6 +47,20 @@ def test_the_race_ends_with_the_first_rate_at_the_goal():
     assert race("sgd", start, parabola, 1e-12, 100, every=5) == (5, True)
 
 
+def test_each_update_sees_the_loss_of_its_own_step():
+    # A rate of 1 follows a minimum that moves to the step's number.
+    def moving(weights, step):
+        return ops.sum((weights - ops.cast(step, "float64")) ** 2, axis=1) / 2
+
+    def distance_to_3(weights):
+        return ops.sum((weights - 3) ** 2, axis=1)
+
+    found = race(
+        "sgd", np.array([5.0]), moving, 1e-12, 100, measured=distance_to_3
+    )
+    assert found == (4, True)
+
+
 def test_a_goal_that_no_rate_reaches_costs_the_budget_and_is_told():
     start = np.array([3.0, 4.0])
     assert race("adam", start, parabola, -1.0, 30) == (30, False)

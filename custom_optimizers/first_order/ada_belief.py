@@ -81,21 +81,17 @@ class AdaBelief(keras.optimizers.Optimizer):
         correction_1 = bias_correction(self.beta_1, step)
         correction_2 = bias_correction(self.beta_2, step)
 
-        # The paper's surprise g - m_new is beta_1 (g - m_old), of which the
-        # momentum moves by a part as well: `s` keeps the average of
-        # (g - m_old)^2, and beta_1^2 is multiplied to it here. The epsilons
-        # of all steps are a geometric series with the sum
-        # epsilon (1 - beta_2^t) / (1 - beta_2). So the paper's
-        # sqrt(s_hat) = share * sqrt(s + offset), with
-        share = self.beta_1 / ops.sqrt(correction_2)
-        offset = (self.epsilon / (1 - self.beta_2) / self.beta_1**2) * (
-            correction_2
-        )
-        factor = ops.cast(learning_rate, step.dtype) / (correction_1 * share)
+        # The epsilons of all steps are a geometric series with the sum
+        # epsilon (1 - beta_2^t) / (1 - beta_2), which is added here.
+        offset = self.epsilon / (1 - self.beta_2) * correction_2
+        factor = ops.cast(learning_rate, step.dtype) / correction_1
+        factor = factor * ops.sqrt(correction_2)
 
-        surprise = dense(gradient, momentum.dtype) - m
-        m = m + (1 - self.beta_1) * surprise
-        s = self.beta_2 * s + (1 - self.beta_2) * ops.square(surprise)
+        # From the new momentum alone: XLA would copy the old one, to read it
+        # after it was overwritten.
+        gradient = dense(gradient, momentum.dtype)
+        m = m + (1 - self.beta_1) * (gradient - m)
+        s = self.beta_2 * s + (1 - self.beta_2) * ops.square(gradient - m)
         self.assign(momentum, m)
         self.assign(surprises, s)
         self.assign_sub(variable, factor * m / ops.sqrt(s + offset))

@@ -1,0 +1,163 @@
+"""What an optimizer costs: its step against Adam's, L-BFGS against others'.
+
+    python benchmarks/optimizers.py             # some four minutes
+    python benchmarks/optimizers.py --quick     # fewer turns, 1M weights only
+    python benchmarks/optimizers.py --only Yogi Lookahead
+
+A step is the optimizer alone, on gradients that are there already, of a net of
+1 and of 10 million weights, as a TensorFlow graph and compiled by XLA (jit).
+It is measured against the step of Keras' Adam; a wrapper against Adam and, by
+hand, its own arithmetic (`optimizer_pairs.py`). The two take turns, and the
+median of the turns' ratios of CPU time counts.
+
+L-BFGS minimizes the loss of a net on all of scikit-learn's digits, in turns
+with SciPy's and PyTorch's (`full_batch_rivals.py`). There wall time counts,
+and what compilation takes once stands beside it. The bound is for
+`jit_compile=True`; the graph, Keras' default on a CPU, is for information.
+
+Everything runs in one thread, because idle threads of one library are in the
+way of the others; set `OMP_NUM_THREADS` and the like for more. The command
+exits with 1 if a ratio is above its bound.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from optimizer_pairs import BOUND, PAIRS, PERIOD
+
+# Layers and units of a net of as many weights.
+NETS = {"1M": (4, 500), "10M": (10, 1000)}
+
+
+def step_of(optimizer, size, jit):
+    """Returns a function that moves the weights of a net of its own."""
+    layers, units = NETS[size]
+    rng = np.random.default_rng(0)
+    shapes = [(units, units), (units,)] * layers
+    variables = [
+        keras.Variable(rng.normal(size=shape, scale=0.05).astype("float32"))
+        for shape in shapes
+    ]
+    gradients = [
+        tf.constant(rng.normal(size=shape, scale=0.01).astype("float32"))
+        for shape in shapes
+    ]
+    optimizer.build(variables)
+
+    # Arguments, because XLA takes its time over large constants.
+    @tf.function(jit_compile=jit, autograph=False)
+    def step(gradients):
+        optimizer.apply(gradients, variables)
+        return variables[0][0, 0]
+
+    return lambda: step(gradients)
+
+
+def seconds(step):
+    start = time.process_time()
+    for _ in range(PERIOD):
+        float(step())  # Waits for the device.
+    return (time.process_time() - start) / PERIOD
+
+
+def compare(rival, ours, limit):
+    """Returns the median seconds of both, and the median ratio."""
+    for step in (rival, ours):
+        seconds(step)  # Traces, and warms up.
+    turns, end = [], time.perf_counter() + limit
+    while len(turns) < 5 or (len(turns) < 31 and time.perf_counter() < end):
+        turns.append((seconds(rival), seconds(ours)))
+    ratios = [ours / rival for rival, ours in turns]
+    return *np.median(turns, axis=0), statistics.median(ratios)
+
+
+def report(name, rival, ours, ratio, bound=None):
+    """Prints a line; returns whether the bound is missed, if there is one."""
+    line = f"{name:36}{1000 * rival:9.2f} /{1000 * ours:9.2f}{ratio:8.2f}"
+    missed = bound is not None and ratio > bound
+    if bound is not None:
+        line += f"   {bound:.2f} {'missed' if missed else 'kept'}"
+    print(line, flush=True)
+    return missed
+
+
+def race(widths, rounds):
+    """Lets the three L-BFGS take turns; returns how many bounds are missed."""
+    import full_batch_rivals as rivals
+
+    missed = 0
+    for width in widths:
+        runs = {
+            "graph": rivals.ours(width, jit=False),
+            "jit": rivals.ours(width, jit=True),
+            "SciPy, graph": rivals.by_scipy(width, jit=False),
+            "SciPy, jit": rivals.by_scipy(width, jit=True),
+            "PyTorch": rivals.by_torch(width),
+        }
+        found = {name: [] for name in runs}
+        for _ in range(rounds):
+            for name, (run, _) in runs.items():
+                found[name].append(run())
+        print(f"\nL-BFGS to a loss of {rivals.GOAL}, 64-{width}-10, wall time")
+        for name, outcomes in found.items():
+            last = outcomes[-1]
+            line = f"{name:14}{last.evaluations:4} gradients, loss "
+            line += f"{last.loss:.4f}, compiled in {runs[name][1]:.1f} s"
+            print(line, flush=True)
+        for mode in ("graph", "jit"):
+            for name in list(runs)[2:]:
+                times = [
+                    (theirs.seconds, ours.seconds)
+                    for theirs, ours in zip(
+                        found[name], found[mode], strict=True
+                    )
+                ]
+                ratio = statistics.median(b / a for a, b in times)
+                line = f"{name} / LBFGS, {mode}"
+                medians = np.median(times, axis=0)
+                bound = 1.0 if mode == "jit" else None
+                missed += report(line, *medians, ratio, bound)
+    return missed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    names = [*PAIRS, "LBFGS"]
+    parser.add_argument(
+        "--only", nargs="+", choices=names, default=names, metavar="NAME"
+    )
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    quick = arguments.quick
+
+    missed = 0
+    print(f"TensorFlow {tf.__version__}, CPU milliseconds of a step")
+    print(f"{'rival / ours':36}{'ms':>20}   ratio  bound")
+    for name in arguments.only:
+        for size in ["1M"] if quick else NETS:
+            for mode in ("graph", "jit") if name in PAIRS else ():
+                steps = [
+                    step_of(make(), size, mode == "jit") for make in PAIRS[name]
+                ]
+                found = compare(*steps, limit=0.5 if quick else 1.5)
+                missed += report(f"{name}, {size}, {mode}", *found, BOUND)
+    if "LBFGS" in arguments.only:
+        missed += race([64] if quick else [64, 256], 5 if quick else 15)
+    sys.exit(missed > 0)
+
+
+if __name__ == "__main__":
+    main()

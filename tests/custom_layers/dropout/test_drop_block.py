@@ -104,6 +104,13 @@ def test_kept_units_are_scaled_to_the_sum_over_ones():
     np.testing.assert_allclose(y, x * mask / mask.mean(), rtol=1e-6)
 
 
+def test_scale_is_rounded_to_half_floats_once():
+    for seed in range(8):
+        layer = DropBlock1D(0.3, 3, seed=seed, dtype="float16")
+        y = run(layer, ones(3, 31, 7))  # A share that no half float is.
+        assert set(np.unique(y)) == {0, np.float16(1 / np.mean(y != 0))}
+
+
 def test_block_of_one_drops_the_units_that_dropout_drops():
     x = normal(4, 5, 6, 3)
     dropped = run(DropBlock2D(0.4, 1, seed=3), x) == 0

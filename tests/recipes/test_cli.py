@@ -171,6 +171,9 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
     slow = "import time; time.sleep(0.3)\n    bonus ="
     measured.write_text(text.replace("bonus =", slow, 1))
     command = [sys.executable, "-m", "keras_regimen.recipes.cli", "run"]
+    # Where tests run in the background, Ctrl-C is ignored, and children inherit
+    # that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [*command, str(measured), "--workers", "2", "--out", str(tmp_path)],
         start_new_session=True,
@@ -178,6 +181,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
         stderr=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGINT, before)
     path = tmp_path / "dice.jsonl"
     while process.poll() is None and not (
         path.exists() and path.read_bytes().count(b"\n") > 2

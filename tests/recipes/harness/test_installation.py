@@ -151,7 +151,8 @@ def test_a_broken_tensorflow_is_diagnosed_and_not_a_crash(tmp_path):
         text=True,
     )
     assert ended.returncode == 1
-    assert "does not work: ImportError: libcudart is missing" in ended.stdout
+    unwrapped = " ".join(ended.stdout.split())
+    assert "does not work: ImportError: libcudart is missing" in unwrapped
     assert "does not work: it crashed with signal 6" in ended.stdout
     assert ended.stdout.splitlines()[-1] == "2 problems"
     assert ended.stderr == ""

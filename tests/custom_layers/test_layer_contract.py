@@ -163,6 +163,8 @@ LAYERS = {
 SET_FROM_OUTSIDE = {"rate", "stddev"}
 BACKEND = keras.config.backend()
 each_layer = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS.keys())
+# Keras' own part in these is the same on every backend.
+slow_elsewhere = pytest.mark.slow if BACKEND != "tensorflow" else lambda f: f
 only_tensorflow = pytest.mark.skipif(
     BACKEND != "tensorflow", reason="tf.distribute and SavedModel"
 )
@@ -327,7 +329,7 @@ def test_xla_fit_equals_graph_fit(case):
     xla, graph = twins(case, {"jit_compile": True}, {"jit_compile": False})
     before = state(xla)
     for model in (xla, graph):
-        fit(model, case)
+        fit(model, case, count=8)
     if BACKEND == "jax" or "seed" not in case.make().get_config():
         assert_same(state(xla), state(graph), rtol=1e-5, atol=1e-6)
         return
@@ -404,6 +406,7 @@ def test_mask_reaches_the_next_layer(case, training):
     )
 
 
+@slow_elsewhere
 @each_layer
 def test_weights_file_really_loads_into_a_fresh_model(case, tmp_path):
     trained, fresh = build(case), build(case)
@@ -417,6 +420,7 @@ def test_weights_file_really_loads_into_a_fresh_model(case, tmp_path):
     )
 
 
+@slow_elsewhere
 @each_layer
 def test_cloned_model_predicts_and_trains_as_the_original(case):
     model = build(case)
@@ -431,6 +435,7 @@ def test_cloned_model_predicts_and_trains_as_the_original(case):
     assert_same(state(model), state(clone), rtol=1e-5, atol=1e-6)
 
 
+@slow_elsewhere
 @each_layer
 def test_saved_model_loads_safely_and_predicts_the_same(case, tmp_path):
     model = build(case)

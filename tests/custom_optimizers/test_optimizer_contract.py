@@ -98,6 +98,8 @@ OPTIMIZERS = {
     ),
     "Yogi": Case(Yogi),
 }
+# Where each new array is a compilation, or all is eager.
+slow_elsewhere = pytest.mark.slow if BACKEND != "tensorflow" else lambda f: f
 each = pytest.mark.parametrize(
     "case", OPTIMIZERS.values(), ids=OPTIMIZERS.keys()
 )
@@ -275,6 +277,7 @@ def test_config_holds_every_argument(case):
     assert clone.get_config() == config
 
 
+@slow_elsewhere
 @each
 def test_bfloat16_weights_come_as_close_as_they_can(case):
     """The slots are float32, or steps would stop where they get small."""
@@ -295,6 +298,7 @@ def test_bfloat16_weights_come_as_close_as_they_can(case):
         assert set(dtypes) == {"float32"}
 
 
+@slow_elsewhere
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @each
 def test_mixed_precision_trains_as_float32_does(case, policy):
@@ -346,6 +350,7 @@ def test_works_within_a_multi_optimizer(case):
     )
 
 
+@slow_elsewhere
 @each
 def test_rows_of_an_embedding_count_as_the_gradient_they_add_up_to(case):
     tokens = np.array([[0, 2, 2, 2], [2, 0, 1, 0]])

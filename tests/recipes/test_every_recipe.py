@@ -27,15 +27,24 @@ def plan(request):
 
 @pytest.fixture(scope="module")
 def rows(plan):
-    """The first seed of each arm, on the first data condition."""
+    """The first seed on the first data condition, of a few arms.
+
+    Those of the first and of the last claim: that the same code of all arms
+    finishes is what their evidence shows, and `test_readme.py` asks for it.
+    """
     first = plan.conditions[0]
-    cells = [c for c in plan.cells if c.seed == 0 and c.data == first]
+    arms = {next(iter(plan.arms)), *plan.claims[0].arms, *plan.claims[-1].arms}
+    cells = [
+        c
+        for c in plan.cells
+        if c.seed == 0 and c.data == first and c.arm in arms
+    ]
     with Engine(workers=0) as engine:
         return {row["arm"]: row for row in engine.run(cells)}
 
 
 @pytest.mark.slow
-def test_every_arm_finishes(rows):
+def test_arms_finish(rows):
     failed = {a: r["error"] for a, r in rows.items() if r["status"] != "done"}
     assert failed == {}
 
@@ -70,9 +79,9 @@ def test_same_seed_same_result_and_other_seed_other_result(plan, rows):
 
 
 @pytest.mark.slow
-def test_every_metric_of_a_claim_can_be_read(plan, rows):
-    for claim in plan.claims:
-        for arm in claim.arms or plan.arms:
+def test_the_metrics_of_their_claims_can_be_read(plan, rows):
+    for claim in (plan.claims[0], plan.claims[-1]):
+        for arm in claim.arms or rows:
             assert math.isfinite(claim.metric.read(rows[arm]))
 
 

@@ -1,23 +1,8 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_regimen.custom_optimizers import AdaBelief
-
-WIDE = "float32" if keras.config.backend() == "jax" else "float64"
-TOLERANCE = 1e-5 if WIDE == "float32" else 1e-12
-
-
-def path(optimizer, weight, gradients, dtype=WIDE):
-    """Returns the weight after each step."""
-    variable = keras.Variable(weight, dtype=dtype)
-    found = []
-    for gradient in gradients:
-        gradient = ops.convert_to_tensor(gradient, dtype)
-        optimizer.apply([gradient], [variable])
-        found.append(ops.convert_to_numpy(variable).copy())
-    return np.stack(found)
 
 
 def ada_belief(weight, gradients, rate, beta_1, beta_2, epsilon):
@@ -31,23 +16,17 @@ def ada_belief(weight, gradients, rate, beta_1, beta_2, epsilon):
         yield weight
 
 
-@pytest.fixture(scope="module")
-def task():
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(3, 4)), rng.normal(size=(20, 3, 4))
-
-
 # Learning rates are float32 in Keras: 1/8 is exact.
 @pytest.mark.parametrize(
     "arguments", [(0.125, 0.9, 0.999, 1e-4), (0.125, 0.5, 0.0, 1e-16)]
 )
-def test_path_is_that_of_the_paper(task, arguments):
+def test_path_is_that_of_the_paper(path, tolerance, task, arguments):
     expected = list(ada_belief(*task, *arguments))
     found = path(AdaBelief(*arguments), *task)
-    np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
-def test_path_is_that_of_optax(task):
+def test_path_is_that_of_optax(path, task):
     optax = pytest.importorskip("optax")
     weight, gradients = task
     weight = weight.astype("float32")
@@ -62,7 +41,7 @@ def test_path_is_that_of_optax(task):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_steady_gradients_give_longer_steps_than_adams():
+def test_steady_gradients_give_longer_steps_than_adams(path):
     steady = [np.ones(1)] * 20
     (ours,), (adam,) = (
         -path(optimizer(0.01), np.zeros(1), steady)[-1]
@@ -72,7 +51,7 @@ def test_steady_gradients_give_longer_steps_than_adams():
     assert ours > 1.5 * adam
 
 
-def test_no_gradient_moves_nothing():
+def test_no_gradient_moves_nothing(path):
     found = path(AdaBelief(1.0), np.ones(2), np.zeros((3, 2)))
     np.testing.assert_array_equal(found, 1)
 

@@ -6,32 +6,11 @@ from keras import ops
 from keras_regimen.custom_optimizers import RectifiedAdam
 from keras_regimen.custom_optimizers.first_order import rectified_adam
 
-# JAX has float64 only where a process asks for it.
-WIDE = "float32" if keras.config.backend() == "jax" else "float64"
-TOLERANCE = 1e-5 if WIDE == "float32" else 1e-12
-
-
-def path(optimizer, weight, gradients, dtype=WIDE):
-    """Returns the weight after each step."""
-    variable = keras.Variable(weight, dtype=dtype)
-    found = []
-    for gradient in gradients:
-        gradient = ops.convert_to_tensor(gradient, dtype)
-        optimizer.apply([gradient], [variable])
-        found.append(ops.convert_to_numpy(variable).copy())
-    return np.stack(found)
-
-
-@pytest.fixture(scope="module")
-def task():
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(3, 4)), rng.normal(size=(20, 3, 4))
-
 
 @pytest.mark.parametrize(
     ("betas", "decay"), [((0.9, 0.999), 0), ((0.5, 0.9), 0.25), ((0, 0.6), 0)]
 )
-def test_path_is_that_of_pytorch(task, betas, decay):
+def test_path_is_that_of_pytorch(path, tolerance, task, betas, decay):
     torch = pytest.importorskip("torch")
     weight, gradients = task
     parameter = torch.nn.Parameter(torch.tensor(weight))
@@ -48,7 +27,7 @@ def test_path_is_that_of_pytorch(task, betas, decay):
     optimizer = RectifiedAdam(0.125, *betas, 1e-6, weight_decay=decay or None)
     found = path(optimizer, weight, gradients)
     np.testing.assert_allclose(
-        found, expected, rtol=TOLERANCE, atol=TOLERANCE / 2
+        found, expected, rtol=tolerance, atol=tolerance / 2
     )
 
 
@@ -67,13 +46,13 @@ def test_length_of_the_average_keeps_its_digits_in_float32(beta):
     )
 
 
-def test_first_steps_follow_the_momentum_whatever_the_scale():
+def test_first_steps_follow_the_momentum_whatever_the_scale(path):
     gradient = np.array([1e-3, 1.0, 1e3])
     found = path(RectifiedAdam(0.5), np.zeros(3), [gradient] * 5)
     np.testing.assert_allclose(found[4], -2.5 * gradient, rtol=1e-5)
 
 
-def test_late_steps_are_those_of_adam():
+def test_late_steps_are_those_of_adam(path):
     rng = np.random.default_rng(1)
     gradients = rng.normal(size=(70, 5))
     ours = path(RectifiedAdam(0.01, beta_2=0.8), np.zeros(5), gradients)

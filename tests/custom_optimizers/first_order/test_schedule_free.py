@@ -5,7 +5,6 @@ from keras import ops
 
 from keras_regimen.custom_optimizers import ScheduleFreeAdamW, ScheduleFreeSGD
 
-WIDE = "float32" if keras.config.backend() == "jax" else "float64"
 both = pytest.mark.parametrize(
     "optimizer", [ScheduleFreeAdamW, ScheduleFreeSGD]
 )
@@ -17,17 +16,13 @@ def apply(optimizer, variable, gradient):
     return ops.convert_to_numpy(variable).copy()
 
 
-@pytest.fixture(scope="module")
-def task():
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(3, 2)), rng.normal(size=(20, 3, 2))
-
-
 @both
-def test_swap_shows_the_average_and_comes_back_to_the_bit(optimizer, task):
+def test_swap_shows_the_average_and_comes_back_to_the_bit(
+    optimizer, task, wide
+):
     weight, gradients = task
     swapped, plain = optimizer(0.25), optimizer(0.25)
-    variable, twin = (keras.Variable(weight, dtype=WIDE) for _ in range(2))
+    variable, twin = (keras.Variable(weight, dtype=wide) for _ in range(2))
     for step, gradient in enumerate(gradients):
         apply(swapped, variable, gradient)
         expected = apply(plain, twin, gradient)
@@ -42,11 +37,11 @@ def test_swap_shows_the_average_and_comes_back_to_the_bit(optimizer, task):
 
 
 @both
-def test_average_is_that_of_the_steps(optimizer, task):
+def test_average_is_that_of_the_steps(optimizer, task, wide):
     """With `beta_1=1`, the model holds the average all the time."""
     weight, gradients = task
     ours = optimizer(0.25, beta_1=0.5)
-    variable = keras.Variable(weight, dtype=WIDE)
+    variable = keras.Variable(weight, dtype=wide)
     iterates = []
     for gradient in gradients:
         apply(ours, variable, gradient)
@@ -61,10 +56,10 @@ def test_average_is_that_of_the_steps(optimizer, task):
 
 
 @both
-def test_training_goes_on_after_the_average_was_written(optimizer, task):
+def test_training_goes_on_after_the_average_was_written(optimizer, task, wide):
     weight, gradients = task
     ended, plain = optimizer(0.25), optimizer(0.25)
-    variable, twin = (keras.Variable(weight, dtype=WIDE) for _ in range(2))
+    variable, twin = (keras.Variable(weight, dtype=wide) for _ in range(2))
     for step, gradient in enumerate(gradients):
         found = apply(ended, variable, gradient)
         expected = apply(plain, twin, gradient)
@@ -104,21 +99,23 @@ def test_fit_ends_with_the_average(optimizer):
 
 
 @both
-def test_no_learning_rate_moves_nothing(optimizer, task):
+def test_no_learning_rate_moves_nothing(optimizer, task, wide):
     weight, gradients = task
-    variable = keras.Variable(weight, dtype=WIDE)
+    variable = keras.Variable(weight, dtype=wide)
     found = apply(optimizer(0.0), variable, gradients[0])
-    np.testing.assert_array_equal(found, weight.astype(WIDE))
+    np.testing.assert_array_equal(found, weight.astype(wide))
 
 
 @both
-def test_schedule_weighs_steps_by_the_largest_rate_so_far(optimizer, task):
+def test_schedule_weighs_steps_by_the_largest_rate_so_far(
+    optimizer, task, wide
+):
     weight, gradients = task
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
         [0, 1], [0.25, 0.5, 0.125]
     )
     ours = optimizer(schedule)
-    variable = keras.Variable(weight, dtype=WIDE)
+    variable = keras.Variable(weight, dtype=wide)
     iterates = []
     for gradient in gradients[:4]:
         apply(ours, variable, gradient)

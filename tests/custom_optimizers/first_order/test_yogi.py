@@ -1,23 +1,8 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_regimen.custom_optimizers import Yogi
-
-WIDE = "float32" if keras.config.backend() == "jax" else "float64"
-TOLERANCE = 1e-5 if WIDE == "float32" else 1e-12
-
-
-def path(optimizer, weight, gradients, dtype=WIDE):
-    """Returns the weight after each step."""
-    variable = keras.Variable(weight, dtype=dtype)
-    found = []
-    for gradient in gradients:
-        gradient = ops.convert_to_tensor(gradient, dtype)
-        optimizer.apply([gradient], [variable])
-        found.append(ops.convert_to_numpy(variable).copy())
-    return np.stack(found)
 
 
 def yogi(weight, gradients, rate, beta_1, beta_2, epsilon, start):
@@ -31,12 +16,6 @@ def yogi(weight, gradients, rate, beta_1, beta_2, epsilon, start):
         yield weight
 
 
-@pytest.fixture(scope="module")
-def task():
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(3, 4)), rng.normal(size=(20, 3, 4))
-
-
 # Keras rounds learning rates and initial values to float32: powers of 2 are
 # exact. The last case starts
 # high, so that the second moment falls.
@@ -44,13 +23,13 @@ def task():
     "arguments",
     [(0.125, 0.9, 0.999, 1e-3, 2**-20), (0.125, 0.5, 0.75, 0.25, 4.0)],
 )
-def test_path_is_that_of_the_paper(task, arguments):
+def test_path_is_that_of_the_paper(path, tolerance, task, arguments):
     expected = list(yogi(*task, *arguments))
     found = path(Yogi(*arguments), *task)
-    np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
-def test_path_is_that_of_optax(task):
+def test_path_is_that_of_optax(path, task):
     optax = pytest.importorskip("optax")
     weight, gradients = task
     weight = weight.astype("float32")
@@ -67,7 +46,7 @@ def test_path_is_that_of_optax(task):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_large_gradients_are_forgotten_more_slowly_than_by_adam():
+def test_large_gradients_are_forgotten_more_slowly_than_by_adam(path):
     gradients = [np.full(1, 100.0)] + [np.ones(1)] * 50
     # beta_1 = 0: the step alone shows the second moment.
     ours, adam = (

@@ -61,10 +61,12 @@ def describe_source(file: Path) -> Source:
         for keyword in call.keywords
         if keyword.arg == "claims" and hasattr(keyword.value, "elts")
         for claim in keyword.value.elts
-        if isinstance(claim, ast.Call)
     )
     first = next(claims, None)
-    claim = _literal(first, "statement") if first else None
+    claim = None
+    # Where the first comes out of a loop, no later one is the headline.
+    if isinstance(first, ast.Call):
+        claim = _literal(first, "statement")
     return Source(file.stem, file.resolve().parent.name, summary, claim or "")
 
 

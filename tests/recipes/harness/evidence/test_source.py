@@ -59,6 +59,7 @@ def test_description_is_read_without_an_import(script):
         # What is not written out is not computed.
         ("recipe = Recipe(claims=CLAIMS)", ""),
         ("recipe = Recipe(claims=[Claim(f'{x}.')])", ""),
+        ("recipe = Recipe(claims=[*CLAIMS, Claim('B.')])", ""),
         ("recipe = Recipe(claims=[])", ""),
         ("recipe = other(claims=[Claim('A.')])", ""),
         ("def f():\n    return Recipe(claims=[Claim('A.')])", ""),

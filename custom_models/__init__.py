@@ -10,10 +10,12 @@ from .evaluate_in_memory import evaluate_in_memory
 from .fit_in_memory import fit_in_memory
 from .full_batch_model import FullBatchModel
 from .replace_layers import replace_layers
+from .training_method import TrainingMethod
 from .why_plain_fit import why_plain_fit
 
 __all__ = [
     "FullBatchModel",
+    "TrainingMethod",
     "evaluate_in_memory",
     "fit_in_memory",
     "replace_layers",

@@ -6,6 +6,7 @@ which backend runs. It holds tools for components, and nothing for models.
 
 from ._backend import compiled as compiled
 from .flat_variables import FlatVariables as FlatVariables
+from .flat_variables import _InnerScope as InnerScope  # noqa: F401
 from .loops import map_rows as map_rows
 from .loops import while_loop as while_loop
 from .objective import Objective as Objective

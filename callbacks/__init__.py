@@ -1,6 +1,15 @@
-"""Callbacks: when to stop training, and which epoch to keep."""
+"""Callbacks: when to stop, which epoch to keep, and what changes meanwhile."""
 
+from .anneal import Anneal
 from .early_stopping import EarlyStopping
+from .learning_rate_decay import LearningRateDecay
 from .prechelt_stopping import PrecheltStopping
+from .reduce_lr_on_plateau import ReduceLROnPlateau
 
-__all__ = ["EarlyStopping", "PrecheltStopping"]
+__all__ = [
+    "Anneal",
+    "EarlyStopping",
+    "LearningRateDecay",
+    "PrecheltStopping",
+    "ReduceLROnPlateau",
+]

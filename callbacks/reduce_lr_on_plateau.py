@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import keras
@@ -78,7 +77,7 @@ class ReduceLROnPlateau(keras.callbacks.Callback):
         warm_start: bool = False,
     ):
         super().__init__()
-        if not isinstance(factor, Real) or not 0 < factor < 1:
+        if not 0 < factor < 1:
             raise ValueError(
                 f"`factor` must be in (0, 1). Received: factor={factor}"
             )
@@ -88,7 +87,7 @@ class ReduceLROnPlateau(keras.callbacks.Callback):
                 f"Received: mode={mode!r}"
             )
         for name, value in (("min_delta", min_delta), ("min_lr", min_lr)):
-            if not isinstance(value, Real) or not 0 <= value < math.inf:
+            if not 0 <= value < math.inf:
                 raise ValueError(
                     f"`{name}` must be a finite number of 0 or more. "
                     f"Received: {name}={value}"

@@ -5,6 +5,7 @@ from .early_stopping import EarlyStopping
 from .learning_rate_decay import LearningRateDecay
 from .prechelt_stopping import PrecheltStopping
 from .reduce_lr_on_plateau import ReduceLROnPlateau
+from .swap_averaged_weights import SwapAveragedWeights
 
 __all__ = [
     "Anneal",
@@ -12,4 +13,5 @@ __all__ = [
     "LearningRateDecay",
     "PrecheltStopping",
     "ReduceLROnPlateau",
+    "SwapAveragedWeights",
 ]

@@ -1,9 +1,31 @@
 """Where the learning rates of an optimizer are, through all wrappers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras import ops
+
+
+def optimizers_within(optimizer: Any) -> Iterator[Any]:
+    """Yields an optimizer and all that it holds, from outside to inside.
+
+    Args:
+        optimizer: An optimizer, maybe a wrapper or a `MultiOptimizer`.
+
+    Returns:
+        Iterator of optimizers.
+
+    Example:
+
+    >>> adam = keras.optimizers.Adam()
+    >>> scaled = keras.optimizers.LossScaleOptimizer(adam)
+    >>> [part.name for part in optimizers_within(scaled)]
+    ['loss_scale_optimizer', 'adam']
+    """
+    yield optimizer
+    for part in _parts(optimizer):
+        yield from optimizers_within(part)
 
 
 def rated_optimizers(optimizer: Any) -> dict[str, Any]:
@@ -24,13 +46,12 @@ def rated_optimizers(optimizer: Any) -> dict[str, Any]:
     >>> rated_optimizers(scaled) == {"learning_rate": adam}
     True
     """
-    while hasattr(optimizer, "inner_optimizer"):
-        optimizer = optimizer.inner_optimizer
-    if not hasattr(optimizer, "optimizers"):
-        return {"learning_rate": optimizer}
+    inside = list(optimizers_within(optimizer))
+    owners = [part for part in inside if not _parts(part)]
+    if len(owners) == 1 and not any(hasattr(p, "optimizers") for p in inside):
+        return {"learning_rate": owners[0]}
     found: dict[str, Any] = {}
-    for part in optimizer.optimizers:
-        [part] = rated_optimizers(part).values()
+    for part in owners:
         name = f"learning_rate_{part.name}"
         twins = sum(key.rstrip("0123456789_") == name for key in found)
         found[f"{name}_{twins}" if twins else name] = part
@@ -71,3 +92,9 @@ def rate_of(optimizer: Any) -> float:
     0.5
     """
     return float(ops.convert_to_numpy(optimizer.learning_rate))
+
+
+def _parts(optimizer: Any) -> list[Any]:
+    if hasattr(optimizer, "inner_optimizer"):
+        return [optimizer.inner_optimizer]
+    return list(getattr(optimizer, "optimizers", []))

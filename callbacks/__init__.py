@@ -5,6 +5,7 @@ from .early_stopping import EarlyStopping
 from .learning_rate_decay import LearningRateDecay
 from .prechelt_stopping import PrecheltStopping
 from .reduce_lr_on_plateau import ReduceLROnPlateau
+from .refit_on_all_data import Refit, refit_on_all_data
 from .swap_averaged_weights import SwapAveragedWeights
 
 __all__ = [
@@ -13,5 +14,7 @@ __all__ = [
     "LearningRateDecay",
     "PrecheltStopping",
     "ReduceLROnPlateau",
+    "Refit",
     "SwapAveragedWeights",
+    "refit_on_all_data",
 ]

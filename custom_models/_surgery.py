@@ -21,15 +21,40 @@ def is_graph(thing: Any) -> bool:
     )
 
 
+def copied(model: Any) -> Any:
+    """Returns a copy of a functional or sequential model, not compiled."""
+    return rebuilt(model, Surgery({}))
+
+
+def rebuilt(model: Any, surgery: "Surgery", forget: Sequence[str] = ()) -> Any:
+    """Returns what the surgery makes of a model, with its weights."""
+    if not is_graph(model):
+        raise ValueError(
+            "`model` must be a functional or sequential model, whose layers "
+            "and their order Keras knows; a subclassed model knows them only "
+            f"itself. Received: model={model}"
+        )
+    new = surgery.rebuild(model)
+    surgery.carry_over(forget)
+    return new
+
+
 def _fits(key: Any, layer: keras.layers.Layer) -> bool:
-    return layer.name == key if isinstance(key, str) else isinstance(layer, key)
+    if isinstance(key, str):
+        return layer.name == key
+    return layer is key or (isinstance(key, type) and isinstance(layer, key))
 
 
 class Surgery:
     """Which layer of the new model stands for which of the old."""
 
-    def __init__(self, mapping: Mapping[Any, Replacing]):
+    def __init__(
+        self,
+        mapping: Mapping[Any, Replacing],
+        after: Mapping[Any, Sequence[keras.layers.Layer]] | None = None,
+    ):
         self.mapping = mapping
+        self.after = after or {}  # What to insert, by the old layer before it.
         self.unused = list(mapping)
         self.counterparts: dict[Any, Any] = {}  # Of all operations.
         self.models: list[tuple[Any, Any]] = []  # Inner before outer ones.
@@ -39,7 +64,7 @@ class Surgery:
     def rebuild(self, model: Any) -> Any:
         inputs = call_function = None
         if not isinstance(model, keras.Sequential):
-            call_function = _call
+            call_function = self.call
             # `clone_model` would forget that an input is sparse or optional.
             sources = {
                 id(layer.output): layer
@@ -49,10 +74,15 @@ class Surgery:
             inputs = keras.tree.map_structure(
                 lambda tensor: _copy(sources[id(tensor)]).output, model.input
             )
-        with _as_if_not_compiled(model):
-            new = keras.models.clone_model(
-                model, inputs, self.counterpart, call_function
-            )
+        if isinstance(model, keras.Sequential) and any(
+            old in self.after for old in model.layers
+        ):
+            new = self.longer(model)
+        else:
+            with _as_if_not_compiled(model):
+                new = keras.models.clone_model(
+                    model, inputs, self.counterpart, call_function
+                )
         if type(new) is not type(model):
             raise ValueError(
                 f"'{model.name}' is a {type(model).__name__}, whose "
@@ -62,6 +92,24 @@ class Surgery:
             )
         self.models.append((model, new))
         return new
+
+    def call(self, layer: Any, *args, **kwargs) -> Any:
+        outputs = _call(layer, *args, **kwargs)
+        for old, inserted in self.after.items():
+            if self.counterparts.get(old) is layer:
+                for following in inserted:
+                    outputs = following(outputs)
+        return outputs
+
+    def longer(self, model: keras.Sequential) -> keras.Sequential:
+        layers = [
+            keras.Input(
+                batch_shape=model.input_shape, dtype=model.inputs[0].dtype
+            )
+        ]
+        for old in model.layers:
+            layers += [self.counterpart(old), *self.after.get(old, [])]
+        return keras.Sequential(layers, name=model.name)
 
     def counterpart(self, operation: Any) -> Any:
         if operation not in self.counterparts:

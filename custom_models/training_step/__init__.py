@@ -5,7 +5,12 @@ tools for them, and nothing for models.
 """
 
 from ._backend import TrainingStep as TrainingStep
+from .differentiate import as_dense as as_dense
 from .differentiate import differentiate as differentiate
 from .differentiate import gradient_by_inputs as gradient_by_inputs
+from .differentiate import share_of_replica as share_of_replica
 from .differentiate import snapshot as snapshot
 from .differentiate import sum_over_replicas as sum_over_replicas
+from .differentiate import (
+    vector_jacobian_products as vector_jacobian_products,
+)

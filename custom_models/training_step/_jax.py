@@ -78,6 +78,22 @@ def gradients_at(function, values, scale):
     return loss, extras, found
 
 
+def vector_jacobian_products(function, x, vectors):
+    """Returns products of vectors with a Jacobian, to be differentiated."""
+    _, pull_back = jax.vjp(function, x)
+    return [pull_back(vector)[0] for vector in vectors]
+
+
+def as_dense(tensor):
+    """Returns the gradient: JAX has dense ones alone."""
+    return tensor
+
+
+def share_of_replica(value):
+    """Returns the loss: JAX takes the devices of a batch for one."""
+    return value
+
+
 def sum_over_replicas(tensors):
     """Returns the tensors: JAX takes the devices of a batch for one."""
     return tensors

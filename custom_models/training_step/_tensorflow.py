@@ -1,8 +1,13 @@
 """Training steps on TensorFlow."""
 
+from unittest import mock
+
 import keras
 import tensorflow as tf
 from keras import tree
+
+# Private: what a second derivative needs on TensorFlow, and nobody else.
+from ...custom_optimizers.autodiff._tensorflow import _moments
 
 
 class TrainingStep:
@@ -43,6 +48,30 @@ def gradients_at(function, values, scale):
         loss, extras = function(values)
         scaled = scale(loss)
     return loss, extras, tape.gradient(scaled, values)
+
+
+def vector_jacobian_products(function, x, vectors):
+    """Returns products of vectors with a Jacobian, to be differentiated."""
+    with (
+        mock.patch.object(tf.nn, "moments", _moments),
+        tf.GradientTape(persistent=True, watch_accessed_variables=False) as t,
+    ):
+        t.watch(x)
+        y = function(x)
+    return [
+        t.gradient(y, x, output_gradients=v, unconnected_gradients="zero")
+        for v in vectors
+    ]
+
+
+def as_dense(tensor):
+    """Returns a gradient as a tensor: an embedding's comes as slices."""
+    return tf.convert_to_tensor(tensor)
+
+
+def share_of_replica(value):
+    """Returns a loss divided by the replicas, whose gradients are summed."""
+    return value / tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def sum_over_replicas(tensors):

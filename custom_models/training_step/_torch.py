@@ -44,6 +44,29 @@ def _detached(value):
     return value.detach() if isinstance(value, torch.Tensor) else value
 
 
+def vector_jacobian_products(function, x, vectors):
+    """Returns products of vectors with a Jacobian, to be differentiated."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        y = function(x)
+        return [
+            torch.autograd.grad(
+                y, x, vector, create_graph=True, materialize_grads=True
+            )[0]
+            for vector in vectors
+        ]
+
+
+def as_dense(tensor):
+    """Returns the gradient: Keras' embeddings have dense ones on PyTorch."""
+    return tensor
+
+
+def share_of_replica(value):
+    """Returns the loss: there is one device."""
+    return value
+
+
 def sum_over_replicas(tensors):
     """Returns the tensors: there is one device."""
     return tensors

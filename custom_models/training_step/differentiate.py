@@ -6,8 +6,11 @@ from typing import Any
 from keras import ops
 
 from ...custom_optimizers.autodiff import InnerScope, Objective
+from ._backend import as_dense as as_dense
 from ._backend import gradients, gradients_at
+from ._backend import share_of_replica as share_of_replica
 from ._backend import sum_over_replicas as sum_over_replicas
+from ._backend import vector_jacobian_products as _products
 
 
 def differentiate(
@@ -85,6 +88,37 @@ def gradient_by_inputs(function: Callable[[Any], Any], x: Any) -> Any:
 
     _, gradient = Objective(forgetful)(x)
     return ops.stop_gradient(gradient)
+
+
+def vector_jacobian_products(
+    function: Callable[[Any], Any], x: Any, vectors: Sequence
+) -> list:
+    """Returns products of vectors with a function's Jacobian at `x`.
+
+    They may be differentiated again, by weights that the function uses. What
+    the function assigns is forgotten.
+
+    Args:
+        function: Function from a tensor to a tensor. It may call a model.
+        x: Float tensor.
+        vectors: Sequence of tensors of the shape of the function's result.
+
+    Returns:
+        List of tensors of the shape of `x`, one for each vector.
+
+    Example:
+
+    >>> x, vector = keras.ops.array([2.0, 3.0]), keras.ops.array([1.0, 10.0])
+    >>> [product] = vector_jacobian_products(keras.ops.square, x, [vector])
+    >>> [float(p) for p in product]
+    [4.0, 60.0]
+    """
+
+    def forgetful(x):
+        with InnerScope(collect_losses=True):
+            return function(x)
+
+    return _products(forgetful, x, vectors)
 
 
 def snapshot(variables: Sequence) -> list[tuple[Any, Any]]:

@@ -5,6 +5,7 @@ which backend runs. It holds tools for components, and nothing for models.
 """
 
 from ._backend import compiled as compiled
+from ._backend import is_eager as is_eager
 from .flat_variables import FlatVariables as FlatVariables
 from .flat_variables import _InnerScope as InnerScope  # noqa: F401
 from .loops import map_rows as map_rows

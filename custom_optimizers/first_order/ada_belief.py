@@ -81,18 +81,20 @@ class AdaBelief(keras.optimizers.Optimizer):
         correction_1 = bias_correction(self.beta_1, step)
         correction_2 = bias_correction(self.beta_2, step)
 
-        # The epsilons of all steps are a geometric series with the sum
-        # epsilon (1 - beta_2^t) / (1 - beta_2), which is added here.
-        offset = self.epsilon / (1 - self.beta_2) * correction_2
+        # The surprises are a sum and not an average, which spares a pass over
+        # the weights: `s` is to be multiplied by `1 - beta_2`. The epsilons of
+        # all steps are a geometric series, which is added here.
+        share = correction_2 / (1 - self.beta_2)
+        offset = self.epsilon / (1 - self.beta_2) * share
         factor = ops.cast(learning_rate, step.dtype) / correction_1
-        factor = factor * ops.sqrt(correction_2)
+        factor = factor * ops.sqrt(share)
 
         # From the new momentum alone: XLA would copy the old one, to read it
         # after it was overwritten.
         gradient = dense(gradient, momentum.dtype)
-        m = m + (1 - self.beta_1) * (gradient - m)
-        s = self.beta_2 * s + (1 - self.beta_2) * ops.square(gradient - m)
-        self.assign(momentum, m)
+        self.assign_add(momentum, (1 - self.beta_1) * (gradient - m))
+        m = ops.convert_to_tensor(momentum)
+        s = self.beta_2 * s + ops.square(gradient - m)
         self.assign(surprises, s)
         self.assign_sub(variable, factor * m / ops.sqrt(s + offset))
 

@@ -1,5 +1,6 @@
 """Momentum with a learning rate for each layer."""
 
+import math
 from typing import Any
 
 import keras
@@ -115,8 +116,12 @@ class LARS(keras.optimizers.Optimizer):
 
 
 def _norm(tensor):
-    # That of the units' norms: XLA sums up a whole matrix several times slower
-    # than its columns.
+    # A norm of norms, the first of few numbers each: XLA splits a sum of more
+    # than 32 terms, and writes out all the squares before. The roots in between
+    # keep it from making one sum of the two.
+    size = math.prod(tensor.shape)
+    terms = max(n for n in range(1, 33) if size % n == 0)
+    tensor = ops.reshape(tensor, (terms, -1))
     for axis in (0, None):
         tensor = ops.sqrt(ops.sum(ops.square(tensor), axis))
     return tensor

@@ -9,10 +9,13 @@ from keras import ops
 from .._arguments import check_learning_rate, check_number
 from .._state import add_slots, dense
 from .bias_correction import bias_correction
+from .once_per_step import OncePerStep
+
+HUGE = 2.0**80  # A power of 2: to multiply and divide by it rounds nothing.
 
 
 @keras.saving.register_keras_serializable(package="keras_regimen")
-class RectifiedAdam(keras.optimizers.Optimizer):
+class RectifiedAdam(OncePerStep, keras.optimizers.Optimizer):
     """Adam that waits until its second moment can be trusted (RAdam).
 
     Use it where Adam needs a warm-up of the learning rate: in the first steps
@@ -74,15 +77,10 @@ class RectifiedAdam(keras.optimizers.Optimizer):
         self._momentums = add_slots(self, variables, "momentum")
         self._velocities = add_slots(self, variables, "velocity")
 
-    def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
-        momentum, velocity = self._momentums[index], self._velocities[index]
-        m, v = map(ops.convert_to_tensor, (momentum, velocity))
-        gradient = dense(gradient, momentum.dtype)
-        step = ops.cast(self.iterations + 1, momentum.dtype)
+    def scalars(self, learning_rate, dtype):
+        step = ops.cast(self.iterations + 1, dtype)
         correction_1 = bias_correction(self.beta_1, step)
         correction_2 = bias_correction(self.beta_2, step)
-
         length = _average_length(self.beta_2, step)
         trusted = length > 5
         length = ops.where(trusted, length, 5.0)
@@ -93,21 +91,29 @@ class RectifiedAdam(keras.optimizers.Optimizer):
             * longest
             / ((longest - 4) * (longest - 2) * length)
         )
-        # One expression for both cases, with scalars that differ: the
-        # denominator is `sqrt(v) + epsilon`, or one. The slots are sums and
-        # not averages, which spares two passes over the weights.
-        factor = ops.where(trusted, rectification * ops.sqrt(correction_2), 1.0)
-        factor = factor * ops.cast(learning_rate, step.dtype) / correction_1
-        factor = factor * (1 - self.beta_1)
-        trusted = ops.cast(trusted, step.dtype)
-        scale = trusted * math.sqrt(1 - self.beta_2)
-        offset = 1 - trusted * (1 - self.epsilon)
+        # One expression for both cases, with scalars that differ. Beside so
+        # large an offset as `HUGE` the root is nothing: what is left is `m`.
+        root = math.sqrt(1 - self.beta_2)
+        adaptive = rectification * ops.sqrt(correction_2) / root
+        factor = ops.where(trusted, adaptive, HUGE)
+        factor = factor * ops.cast(learning_rate, dtype) / correction_1
+        epsilon = ops.full_like(step, self.epsilon / root)
+        offset = ops.where(trusted, epsilon, HUGE)
+        return factor * (1 - self.beta_1), offset
 
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        momentum, velocity = self._momentums[index], self._velocities[index]
+        m, v = map(ops.convert_to_tensor, (momentum, velocity))
+        gradient = dense(gradient, momentum.dtype)
+        factor, offset = self.scalars_of_step(learning_rate, momentum.dtype)
+        # The slots are sums and not averages, which spares three passes over
+        # the weights.
         m = self.beta_1 * m + gradient
         v = self.beta_2 * v + ops.square(gradient)
         self.assign(momentum, m)
         self.assign(velocity, v)
-        self.assign_sub(variable, factor * m / (scale * ops.sqrt(v) + offset))
+        self.assign_sub(variable, factor * m / (ops.sqrt(v) + offset))
 
     def get_config(self):
         return {

@@ -1,4 +1,4 @@
-"""What schedule-free optimizers share: three sequences, two of them kept."""
+"""What schedule-free optimizers share: three sequences, kept as two."""
 
 from typing import Any
 
@@ -8,15 +8,17 @@ from keras import ops
 from .._arguments import check_count, check_learning_rate, check_number
 from .._state import add_slots, dense
 from ..averaged_weights import AveragedWeights
+from .once_per_step import OncePerStep
 
 
-class ScheduleFree(AveragedWeights, keras.optimizers.Optimizer):
+class ScheduleFree(AveragedWeights, OncePerStep, keras.optimizers.Optimizer):
     """Base of `ScheduleFreeSGD` and `ScheduleFreeAdamW`.
 
     Three sequences: `z` takes the steps, `x` is its average, and gradients are
     taken at `y = (1 - beta_1) z + beta_1 x`. While training, the model holds
-    `y`; the optimizer keeps `z`, from which `x` follows. In evaluation and
-    after `fit`, the model holds `x`.
+    `y`; the optimizer keeps the lead of `z` over `x`, times the weight of all
+    steps so far: `E = W (z - x)`. In evaluation and after `fit`, the model
+    holds `x`.
 
     Args:
         learning_rate: Float of 0 or more, schedule, or callable.
@@ -53,59 +55,80 @@ class ScheduleFree(AveragedWeights, keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-        self._z = add_slots(self, variables, "z", "copy")
+        self._leads = add_slots(self, variables, "lead")
         self._largest_rate, self._weight_sum, self._holds_average = (
             self.add_variable((), name=name, aggregation="only_first_replica")
             for name in ("largest_rate", "weight_sum", "holds_average")
         )
 
-    def direction(self, gradient: Any, index: int) -> tuple[Any, Any]:
-        """Returns where `z` goes, and what that is to be multiplied by.
+    def scale(self, dtype: str) -> Any:
+        """Returns what directions are to be multiplied by.
+
+        Args:
+            dtype: String. The dtype of the slots.
+
+        Returns:
+            A scalar or number.
+        """
+        del dtype
+        return 1.0
+
+    def direction(self, gradient: Any, index: int, scale: Any) -> Any:
+        """Returns where `z` goes.
 
         Args:
             gradient: Tensor: the gradient at `y`.
             index: Integer. Which of the variables it belongs to.
+            scale: What the result will be multiplied by.
 
         Returns:
-            A tensor of the gradient's shape, and a scalar or number.
+            A tensor of the gradient's shape.
         """
         raise NotImplementedError
 
-    def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
-        iterate = self._z[index]
-        dtype = iterate.dtype
-        z = ops.convert_to_tensor(iterate)
+    def scalars(self, learning_rate, dtype):
         rate = self._warmed_up(learning_rate, self.iterations)
-        _, *weights = self._average_weights(rate)
-        weight_sum, weight, rate = (
-            ops.cast(scalar, dtype) for scalar in (*weights, rate)
+        _, new_total, weight = self._average_weights(rate)
+        total, new_total, weight, rate = (
+            ops.cast(scalar, dtype)
+            for scalar in (self._weight_sum, new_total, weight, rate)
         )
         # No weight at all: the learning rate was 0 so far.
-        c = ops.where(weight_sum > 0, weight / weight_sum, 0.0)
+        c = ops.where(new_total > 0, weight / new_total, 0.0)
+        inverse = ops.where(total > 0, 1 / total, 0.0)
+        # After `fit` the variable holds x, and lacks as much of z - x.
+        apart = ops.cast(self._holds_average, dtype) * (1 - self.beta_1)
+        share = ops.where(total > 0, apart + c * self.beta_1, 0.0)
+        scale = self.scale(dtype)
+        rate = rate * scale
+        of_direction = rate * (1 - self.beta_1 * (1 - c) - share)
+        return (
+            scale,
+            apart * inverse,
+            total * rate,
+            share * inverse,
+            of_direction,
+        )
 
-        direction, scale = self.direction(dense(gradient, dtype), index)
-        # After `fit` the variable holds x. Two scalars make y of it, and no
-        # further pass over the weights.
-        held = ops.cast(self._holds_average, dtype)
-        of_z = held * (1 - self.beta_1)
-        of_variable = 1 - of_z
-        old = ops.cast(variable, dtype)
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        lead = self._leads[index]
+        dtype = lead.dtype
+        scale, apart, of_lead, share, of_direction = self.scalars_of_step(
+            learning_rate, dtype
+        )
+        direction = self.direction(dense(gradient, dtype), index, scale)
         if self.weight_decay and self._use_weight_decay(variable):
-            y = of_variable * old + of_z * z
+            y = ops.cast(variable, dtype) + apart * lead
             direction = direction + (self.weight_decay / scale) * y
         # With u = rate * direction: z' = z - u, x' = (1 - c) x + c z', and so
-        #   y' = (1 - beta_1) z' + beta_1 x'
-        #      = (1 - c) y + c z - (1 - beta_1 (1 - c)) u.
-        rate = rate * scale
-        new = (
-            ((1 - c) * of_variable) * old
-            + ((1 - c) * of_z + c) * z
-            - (rate * (1 - self.beta_1 * (1 - c))) * direction
-        )
-        new_z = z - rate * direction
-        self.assign(variable, new)
-        self.assign(iterate, new_z)
+        #   E' = E - W u,
+        #   y' = y + c beta_1 (z - x) - (1 - beta_1 (1 - c)) u,
+        # where z - x = E' / W + u, unless W = 0 and z = x. Of E' and not of E,
+        # which XLA would copy, to read it after it was overwritten.
+        self.assign_sub(lead, of_lead * direction)
+        new_lead = ops.convert_to_tensor(lead)
+        self.assign_add(variable, share * new_lead - of_direction * direction)
 
     def apply(self, grads, trainable_variables=None):
         before = self.iterations + 0  # A copy: the variable moves.
@@ -146,10 +169,10 @@ class ScheduleFree(AveragedWeights, keras.optimizers.Optimizer):
         if float(ops.convert_to_numpy(self._holds_average)):
             return
         for variable in variables:
-            iterate = self._z[self._get_variable_index(variable)]
-            z = ops.convert_to_tensor(iterate)
-            y = ops.cast(variable, iterate.dtype)
-            self.assign(variable, (y - (1 - self.beta_1) * z) / self.beta_1)
+            lead = self._leads[self._get_variable_index(variable)]
+            total = ops.cast(self._weight_sum, lead.dtype)
+            share = ops.where(total > 0, (1 - self.beta_1) / total, 0.0)
+            self.assign_sub(variable, share * lead)
         self._holds_average.assign(1.0)
 
     def get_config(self):

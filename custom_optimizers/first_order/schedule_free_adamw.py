@@ -84,16 +84,18 @@ class ScheduleFreeAdamW(ScheduleFree):
         super().build(variables)
         self._velocities = add_slots(self, variables, "velocity")
 
-    def direction(self, gradient, index):
-        velocity = self._velocities[index]
-        step = ops.cast(self.iterations + 1, velocity.dtype)
+    def scale(self, dtype):
         # g / (sqrt(v / correction) + epsilon), with a scalar put aside: `v`
         # is a sum and not an average, which spares a pass over the weights.
-        share = bias_correction(self.beta_2, step) / (1 - self.beta_2)
-        scale = ops.sqrt(share)
+        step = ops.cast(self.iterations + 1, dtype)
+        correction = bias_correction(self.beta_2, step)
+        return ops.sqrt(correction / (1 - self.beta_2))
+
+    def direction(self, gradient, index, scale):
+        velocity = self._velocities[index]
         v = self.beta_2 * ops.convert_to_tensor(velocity) + ops.square(gradient)
         self.assign(velocity, v)
-        return gradient / (ops.sqrt(v) + self.epsilon * scale), scale
+        return gradient / (ops.sqrt(v) + self.epsilon * scale)
 
     def get_config(self):
         return {

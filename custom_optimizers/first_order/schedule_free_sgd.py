@@ -72,5 +72,5 @@ class ScheduleFreeSGD(ScheduleFree):
             learning_rate, beta_1, warmup_steps, weight_decay, **kwargs
         )
 
-    def direction(self, gradient, index):
-        return gradient, 1.0
+    def direction(self, gradient, index, scale):
+        return gradient

@@ -125,7 +125,7 @@ recipe = Recipe(
     arms={
         "plain": arm(tuned={"learning_rate": 1.0}),
         "noise": arm(noise=True, tuned={"eta": 0.1}),
-        "noise_unclipped": arm(noise=True, clipping=False, tuned={"eta": 0.1}),
+        "noise_unclipped": arm(noise=True, clipping=False, tuned={"eta": 0.03}),
         "he": arm("he", tuned={"learning_rate": 0.03}),
     },
     data=digits(),

@@ -1,4 +1,4 @@
-"""Small recipes, written as a user would write them."""
+"""Small recipes, written as a user would write them; the package's, built."""
 
 import textwrap
 
@@ -122,3 +122,32 @@ def fitted(write):
 @pytest.fixture
 def measured(write):
     return write(MEASURED, "dice")
+
+
+@pytest.fixture(scope="module")
+def splits(request):
+    """The first seed's data of the recipe that a module tests."""
+    recipe = request.module.recipe
+    return recipe.at("cpu").data[""](0).to("vector", "classes")
+
+
+@pytest.fixture
+def built(request, splits):
+    """Returns a function: an arm's model, as it is before training.
+
+    What the arm does not fix has its default, or is given.
+    """
+    # Here, because this file is imported for tests that look at imports, too.
+    from keras_regimen.recipes.harness.contract.hyperparameters import (
+        HyperParameters,
+    )
+    from keras_regimen.recipes.harness.contract.splits import Data
+    from keras_regimen.recipes.harness.engine.training import prepared
+
+    recipe = request.module.recipe
+
+    def build(arm, **settings):
+        hp = HyperParameters({**recipe.arms[arm].fixed, **settings})
+        return prepared(recipe, hp, Data(splits), seed=0)
+
+    return build

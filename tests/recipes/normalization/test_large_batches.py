@@ -10,24 +10,7 @@ from keras_regimen.custom_layers import (
 from keras_regimen.recipes.harness.contract.hyperparameters import (
     HyperParameters,
 )
-from keras_regimen.recipes.harness.contract.splits import Data
-from keras_regimen.recipes.harness.engine.training import prepared
 from keras_regimen.recipes.normalization.large_batches import evaluate, recipe
-
-
-@pytest.fixture(scope="module")
-def splits():
-    return recipe.at("cpu").data[""](0).to("vector", "classes")
-
-
-@pytest.fixture
-def built(splits):
-    def build(arm):
-        settings = {**recipe.arms[arm].fixed, "learning_rate": 0.03}
-        hp = HyperParameters(settings)
-        return prepared(recipe, hp, Data(splits), seed=0)
-
-    return build
 
 
 def weights_of(model):

@@ -3,27 +3,9 @@ import pytest
 
 from keras_regimen.custom_models import fit_in_memory
 from keras_regimen.recipes.basics.backpropagation import backward
-from keras_regimen.recipes.harness.contract.hyperparameters import (
-    HyperParameters,
-)
 from keras_regimen.recipes.harness.contract.splits import Data
-from keras_regimen.recipes.harness.engine.training import prepared
 from keras_regimen.recipes.optimization import gradient_noise as script
 from keras_regimen.recipes.optimization.gradient_noise import evaluate, recipe
-
-
-@pytest.fixture(scope="module")
-def splits():
-    return recipe.at("cpu").data[""](0).to("vector", "classes")
-
-
-@pytest.fixture
-def built(splits):
-    def build(arm, **settings):
-        hp = HyperParameters({**recipe.arms[arm].fixed, **settings})
-        return prepared(recipe, hp, Data(splits), seed=0)
-
-    return build
 
 
 def kernels(model):

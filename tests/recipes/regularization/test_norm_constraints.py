@@ -6,8 +6,6 @@ from keras_regimen.custom_models import fit_in_memory
 from keras_regimen.recipes.harness.contract.hyperparameters import (
     HyperParameters,
 )
-from keras_regimen.recipes.harness.contract.splits import Data
-from keras_regimen.recipes.harness.engine.training import prepared
 from keras_regimen.recipes.regularization.norm_constraints import (
     CONSTRAINED,
     UNITS,
@@ -15,20 +13,6 @@ from keras_regimen.recipes.regularization.norm_constraints import (
     evaluate,
     recipe,
 )
-
-
-@pytest.fixture(scope="module")
-def splits():
-    return recipe.at("cpu").data[""](0).to("vector", "classes")
-
-
-@pytest.fixture
-def built(splits):
-    def build(arm, **settings):
-        hp = HyperParameters({**recipe.arms[arm].on(), **settings})
-        return hp, prepared(recipe, hp, Data(splits), seed=0)
-
-    return build
 
 
 def test_a_kernel_of_units_at_a_radius_is_about_at_every_bound():
@@ -43,7 +27,8 @@ def test_a_kernel_of_units_at_a_radius_is_about_at_every_bound():
 
 @pytest.mark.parametrize("arm", CONSTRAINED)
 def test_the_share_below_the_bound_is_that_of_a_count_by_hand(built, arm):
-    hp, model = built(arm, radius=0.5)
+    model = built(arm, radius=0.5)
+    hp = HyperParameters({**recipe.arms[arm].fixed, "radius": 0.5})
     layers = [layer for layer in model.layers if layer.weights][:2]
     shares = []
     for number, layer in enumerate(layers):
@@ -59,7 +44,7 @@ def test_the_share_below_the_bound_is_that_of_a_count_by_hand(built, arm):
 
 
 def test_arms_differ_in_their_constraint_alone(built):
-    (_, plain), (_, bound_by_unit) = (
+    plain, bound_by_unit = (
         built(arm, learning_rate=0.1, **settings)
         for arm, settings in (("plain", {}), ("max_norm", {"radius": 0.5}))
     )
@@ -71,7 +56,7 @@ def test_arms_differ_in_their_constraint_alone(built):
 
 
 def test_the_penalty_is_on_both_hidden_kernels(built):
-    _, model = built("l2", l2=1e-2, learning_rate=0.1)
+    model = built("l2", l2=1e-2, learning_rate=0.1)
     kernels = [layer.kernel for layer in model.layers if layer.weights][:2]
     by_hand = sum(1e-2 * np.sum(np.square(np.array(k))) for k in kernels)
     np.testing.assert_allclose(sum(model.losses), by_hand, rtol=1e-5)
@@ -79,7 +64,8 @@ def test_the_penalty_is_on_both_hidden_kernels(built):
 
 @pytest.mark.slow
 def test_the_constraint_holds_while_training_at_a_high_rate(built, splits):
-    hp, model = built("max_norm_fast")
+    model = built("max_norm_fast")
+    hp = HyperParameters(recipe.arms["max_norm_fast"].fixed)
     fit_in_memory(model, *splits.train, batch_size=50, epochs=5, verbose=0)
     for layer in [layer for layer in model.layers if layer.weights][:2]:
         norms = np.linalg.norm(np.array(layer.kernel), axis=0)
@@ -92,7 +78,7 @@ def test_fast_arms_share_a_rate_that_no_search_chose_and_it_decays(built):
     assert len(fast) == 4
     assert {arm.on()["learning_rate"] for arm in fast.values()} == {0.3}
     assert not any(arm.tuned for arm in fast.values())
-    _, model = built("plain_fast")
+    model = built("plain_fast")
     schedule = keras.saving.serialize_keras_object(model.optimizer)["config"][
         "learning_rate"
     ]["config"]

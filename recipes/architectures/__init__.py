@@ -1,0 +1,1 @@
+"""Recipes on the shape of a net."""

@@ -12,6 +12,11 @@ import optax
 import torch
 from scipy import optimize
 
+from keras_regimen.recipes.harness.datasets.landscapes import (
+    rosenbrock,
+    rosenbrock_start,
+)
+
 STEPS = 20
 
 
@@ -86,16 +91,12 @@ def torch_rates(make, rate=0.5):
     return path
 
 
-def rosenbrock(w):
-    return 100 * (w[1] - w[0] ** 2) ** 2 + (1 - w[0]) ** 2
-
-
 def himmelblau(w):
     return (w[0] ** 2 + w[1] - 11) ** 2 + (w[0] + w[1] ** 2 - 7) ** 2
 
 
 def start(function):
-    return np.array([-1.2, 1.0] if function is rosenbrock else [0.0, 0.0])
+    return rosenbrock_start() if function is rosenbrock else np.zeros(2)
 
 
 def derivatives(function):

@@ -151,14 +151,14 @@ def refit_on_all_data(
     best = stopper.best_epoch + 1
     if strategy == "retrain":
         model = build()
-        history = fit(
+        again = fit(
             model,
             *everything,
             batch_size=batch_size,
             epochs=best,
             verbose=verbose,
-        ).history
-        return Refit(model, best, best, None, True, history)
+        )
+        return Refit(model, best, best, None, True, again.history)
 
     target = _loss(model, x, y, batch_size)
     aim = _Aim(target, validation_data, batch_size)

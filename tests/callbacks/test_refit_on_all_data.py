@@ -13,6 +13,8 @@ from keras_regimen.custom_models import fit_in_memory
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3)).astype("float32")
 Y = (X.sum(axis=1) + RNG.normal(size=40)).astype("float32")[:, None]
+# The faster one, where there are two.
+FIT = keras.Model.fit if keras.config.backend() == "torch" else fit_in_memory
 TRAIN, VALIDATION = (X[:30], Y[:30]), (X[30:], Y[30:])
 
 
@@ -56,6 +58,7 @@ def refit(strategy, **arguments):
     arguments = {
         "stopper": EarlyStopping(patience=20, restore="training_state"),
         "batch_size": 40,
+        "fit": FIT,
         **arguments,
     }
     return refit_on_all_data(build, *TRAIN, VALIDATION, strategy, **arguments)
@@ -72,10 +75,7 @@ def test_retraining_takes_as_many_epochs_on_all_data_from_the_start():
         np.testing.assert_allclose(ours, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("fit", [keras.Model.fit, fit_in_memory])
-def test_continuing_goes_on_until_the_validation_loss_is_low(fit):
-    if fit is fit_in_memory and keras.config.backend() == "torch":
-        pytest.skip("It compiles no epochs.")
+def test_continuing_goes_on_until_the_validation_loss_is_low():
     epochs, weights, slots = best_epoch()
     # As much noise in both parts, so that the target can be reached.
     target = loss(weights, *TRAIN)
@@ -85,10 +85,10 @@ def test_continuing_goes_on_until_the_validation_loss_is_low(fit):
         taken += 1
     reached = taken < 100
     if reached:
-        found = refit("continue", fit=fit)
+        found = refit("continue")
     else:
         with pytest.warns(UserWarning, match="did not reach"):
-            found = refit("continue", fit=fit)
+            found = refit("continue")
     assert (found.epochs, found.extra_epochs) == (epochs, taken)
     assert found.reached == reached
     assert found.target == pytest.approx(target, rel=1e-5)

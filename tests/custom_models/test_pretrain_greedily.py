@@ -23,7 +23,7 @@ def dense(units, name, activation="sigmoid"):
 
 def compiled(model):
     model.compile(
-        keras.optimizers.Adam(0.01),
+        keras.optimizers.SGD(0.3),
         "sparse_categorical_crossentropy",
         run_eagerly=True,
     )

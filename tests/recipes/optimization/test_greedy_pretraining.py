@@ -74,7 +74,7 @@ def test_little_of_the_input_is_left_above_deep_sigmoid_units(
     """Why one learns and the other does not: how rows differ at the top."""
     keras.utils.set_random_seed(0)
     model = recipe.build(HyperParameters({"unit": unit}), data)
-    features = keras.Model(model.inputs, model.layers[-2].output)
+    features = keras.Model(model.input, model.layers[-2].output)
     x = data.train[0][:200]
     top = keras.ops.convert_to_numpy(features(x, training=True))
     spread = np.std(top, axis=0).mean() / np.std(x, axis=0).mean()

@@ -14,9 +14,9 @@ from .stopping_callback import StoppingCallback, check_count
 
 
 class Refit(NamedTuple):
-    """What `refit_on_all_data` returns.
+    """What `refit_on_all_data` found.
 
-    Attributes:
+    Args:
         model: The `keras.Model` that has seen all data.
         epochs: Integer, how many epochs early stopping found to be best.
         extra_epochs: Integer, how many the second training took.
@@ -24,6 +24,12 @@ class Refit(NamedTuple):
             aims at; `None` for `"retrain"`.
         reached: Boolean, whether it got there; `True` for `"retrain"`.
         history: Dictionary of lists, the second training's `history`.
+
+    Example:
+
+    >>> found = Refit(None, 7, 7, None, True, {"loss": [0.5]})
+    >>> found.epochs, found.reached
+    (7, True)
     """
 
     model: keras.Model

@@ -35,7 +35,7 @@ FLOORS = {
 }
 TOPS = sorted({name.partition("/")[0] for name in FLOORS} - {"."})
 # Layers and callbacks that implement no paper.
-NO_PAPER: frozenset[str] = frozenset({"AnnealedGaussianNoise"})
+NO_PAPER: frozenset[str] = frozenset({"AnnealedGaussianNoise", "Anneal"})
 
 
 def modules(root):

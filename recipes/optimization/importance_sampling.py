@@ -49,6 +49,8 @@ METHODS = {
 def sampled(method, seed):
     """Returns a net with the method's sampler, compiled."""
     score, threshold = METHODS[method]
+    # Data that are read for the first time take random numbers, too.
+    keras.utils.set_random_seed(seed)
     net = keras.Sequential(
         [
             keras.Input((64,)),

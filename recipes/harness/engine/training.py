@@ -17,6 +17,7 @@ from ..evidence.discovery import load
 from ..refusal import RefusalError
 from .cell import Cell
 from .cost import Cost
+from .default_seeds import keep_default_seeds
 from .environment import environment
 from .error_metric import error_logged
 from .fitting import AnySplits, Fitting, evaluated, single
@@ -37,6 +38,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     """
     cost = Cost()
     row = cell.row()
+    keep_default_seeds()
     try:
         recipe = load(Path(cell.file))
         hp = HyperParameters(cell.settings)

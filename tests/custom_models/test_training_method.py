@@ -47,7 +47,7 @@ def trained(model, fit=keras.Model.fit):
         Y,
         sample_weight=WEIGHTS,
         epochs=2,
-        batch_size=16,
+        batch_size=20,
         shuffle=False,
         validation_data=(X, Y),
         verbose=0,

@@ -337,6 +337,8 @@ def test_shape_is_known_before_and_batch_size_is_not(case):
             assert shape == (count, *leading, case.features)
 
 
+@pytest.mark.slow
+@pytest.mark.release  # XLA's steps are compared with the graph's in CI.
 @pytest.mark.skipif(
     BACKEND != "tensorflow", reason="elsewhere both are the same loop"
 )
@@ -350,6 +352,7 @@ def test_graph_fit_equals_eager_fit():
         assert_same(found, by_layer(eager)[name], rtol=1e-5, atol=1e-6)
 
 
+@slow_elsewhere  # JAX compiles by XLA anyway.
 @pytest.mark.skipif(
     BACKEND == "torch",
     reason="torch.compile takes 20 s a model and warns of Keras' own caches",

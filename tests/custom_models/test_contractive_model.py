@@ -310,6 +310,7 @@ TWO_REPLICAS = """
 
 
 @pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's own.")
 def test_two_replicas_train_as_one_device():
     subprocess.run(

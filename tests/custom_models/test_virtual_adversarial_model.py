@@ -408,6 +408,7 @@ TWO_REPLICAS = """
 
 
 @pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's own.")
 def test_two_replicas_train_as_one_device():
     subprocess.run(

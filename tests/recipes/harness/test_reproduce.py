@@ -136,6 +136,7 @@ def test_a_trained_cell_comes_out_the_same_to_the_bit(fitted, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_the_row_of_another_backend_says_so(fitted, tmp_path):
     pytest.importorskip("jax")
     pytest.importorskip("torch")

@@ -336,6 +336,7 @@ def test_a_helper_edited_after_its_import_is_refused(cluster, measured):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_only_a_worker_with_a_nanny_is_replaced(cluster, fitted):
     (replaced,) = cluster.client.nthreads()
     process, address = cluster.worker("--no-nanny")
@@ -363,6 +364,7 @@ def test_only_a_worker_with_a_nanny_is_replaced(cluster, fitted):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_a_scheduler_that_goes_away_is_one_sentence(tmp_path_factory, measured):
     slow = "import time; time.sleep(0.2)\n    bonus ="
     measured.write_text(measured.read_text().replace("bonus =", slow, 1))

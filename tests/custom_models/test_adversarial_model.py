@@ -1,7 +1,3 @@
-import subprocess
-import sys
-import textwrap
-
 import keras
 import numpy as np
 import pytest
@@ -263,16 +259,8 @@ def test_bad_arguments_say_what_was_received(message, arguments):
 
 
 TWO_REPLICAS = """
-    import keras
-    import numpy as np
-    import tensorflow as tf
     from keras_regimen.custom_models import AdversarialModel
 
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(
-        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-    )
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     rng = np.random.default_rng(0)
     x = rng.normal(size=(32, 4)).astype("float32")
     y = rng.integers(0, 2, 32)
@@ -303,8 +291,5 @@ TWO_REPLICAS = """
 
 @pytest.mark.slow
 @pytest.mark.release
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's own.")
-def test_two_replicas_train_as_one_device():
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(TWO_REPLICAS)], check=True
-    )
+def test_two_replicas_train_as_one_device(on_two_replicas):
+    on_two_replicas(TWO_REPLICAS)

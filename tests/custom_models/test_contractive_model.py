@@ -1,7 +1,4 @@
 import re
-import subprocess
-import sys
-import textwrap
 
 import keras
 import numpy as np
@@ -275,16 +272,8 @@ def test_a_model_whose_jacobian_is_not_known_is_refused():
 
 
 TWO_REPLICAS = """
-    import keras
-    import numpy as np
-    import tensorflow as tf
     from keras_regimen.custom_models import ContractiveModel
 
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(
-        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-    )
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     x = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 
 
@@ -311,8 +300,5 @@ TWO_REPLICAS = """
 
 @pytest.mark.slow
 @pytest.mark.release
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's own.")
-def test_two_replicas_train_as_one_device():
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(TWO_REPLICAS)], check=True
-    )
+def test_two_replicas_train_as_one_device(on_two_replicas):
+    on_two_replicas(TWO_REPLICAS)

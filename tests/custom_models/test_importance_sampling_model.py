@@ -1,7 +1,3 @@
-import subprocess
-import sys
-import textwrap
-
 import keras
 import numpy as np
 import pytest
@@ -350,16 +346,8 @@ def test_a_bad_argument_is_refused(arguments, match):
 
 
 TWO_REPLICAS = """
-    import keras
-    import numpy as np
-    import tensorflow as tf
     from keras_regimen.custom_models import ImportanceSamplingModel
 
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(
-        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-    )
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     rng = np.random.default_rng(0)
     x = rng.normal(size=(64, 4)).astype("float32")
     y = (x[:, 0] > 0).astype("int32")
@@ -384,8 +372,5 @@ TWO_REPLICAS = """
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's own.")
-def test_two_replicas_draw_and_stay_together():
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(TWO_REPLICAS)], check=True
-    )
+def test_two_replicas_draw_and_stay_together(on_two_replicas):
+    on_two_replicas(TWO_REPLICAS)

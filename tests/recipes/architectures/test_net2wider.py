@@ -22,11 +22,6 @@ from keras_regimen.recipes.harness.engine.training import prepared
 
 
 @pytest.fixture(scope="module")
-def splits():
-    return recipe.at("cpu").data[""](0).to("vector", "classes")
-
-
-@pytest.fixture(scope="module")
 def built(splits):
     def build(arm):
         hp = HyperParameters({**recipe.arms[arm].on(), "learning_rate": 0.003})

@@ -85,7 +85,9 @@ Set = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(help="Processes; 0: in this one. Default: one a core."),
+    typer.Option(
+        help="Processes; 0: in this one. Default: one a GPU, else one a core."
+    ),
 ]
 Cluster = Annotated[
     str | None,
@@ -94,6 +96,31 @@ Cluster = Annotated[
 BackendOption = Annotated[
     Backend | None,
     typer.Option(help="Keras' backend. Default: KERAS_BACKEND, or tensorflow."),
+]
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        help="Share each batch over devices: mirrored (TensorFlow) or "
+        "data_parallel (JAX)."
+    ),
+]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        help="Devices of a strategy. Default: all GPUs; without one, two "
+        "virtual devices on the CPU."
+    ),
+]
+Precision = Annotated[
+    str, typer.Option(help="float32, mixed_float16 or mixed_bfloat16.")
+]
+Jit = Annotated[
+    bool | None,
+    typer.Option(help="Compile by XLA, or not; Keras decides by default."),
+]
+Deterministic = Annotated[
+    bool,
+    typer.Option("--deterministic", help="The same to the bit on a GPU, too."),
 ]
 Out = Annotated[
     Path | None, typer.Option(help="Folder for evidence, used alone.")
@@ -207,6 +234,11 @@ def run(
     workers: Workers = None,
     cluster: Cluster = None,
     backend: BackendOption = None,
+    strategy: Strategy = None,
+    devices: Devices = None,
+    precision: Precision = "float32",
+    jit: Jit = None,
+    deterministic: Deterministic = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run failed cells again.")
     ] = False,
@@ -214,10 +246,12 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Runs recipes to their verdicts; finished cells are not run again."""
+    from .harness.engine.computation import Computation
     from .harness.evidence.evidence import finite
     from .harness.run import run_recipe
     from .harness.terminal import console
 
+    computation = Computation(strategy, devices, precision, jit, deterministic)
     failed = False
     for file in _chosen(names, every, stale):
         with _progress(quiet=as_json) as reporter:
@@ -232,6 +266,7 @@ def run(
                 workers=workers,
                 cluster=cluster,
                 backend=backend and backend.value,
+                computation=computation,
                 retry_failed=retry_failed,
                 out=out,
                 reporter=reporter,
@@ -250,8 +285,15 @@ def run(
 @app.command()
 @_plainly
 def tune(
-    name: OneName,
-    tuner: Annotated[str, typer.Option(help="random or grid.")] = "random",
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe, its file, or module:HyperModel of your own."
+        ),
+    ],
+    tuner: Annotated[
+        str, typer.Option(help="random, grid, bayesian or hyperband.")
+    ] = "random",
     trials: Annotated[int, typer.Option(help="Trials of each arm.")] = 10,
     seeds: Annotated[int, typer.Option(help="Runs of each trial.")] = 1,
     rerun: Annotated[
@@ -260,7 +302,23 @@ def tune(
     seed: Annotated[int, typer.Option(help="The search's own seed.")] = 0,
     objective: Annotated[
         str | None,
-        typer.Option(help="Validation figure; the headline claim's own."),
+        typer.Option(
+            help="Validation figure, such as val_error or max:val_f1; the "
+            "headline claim's own."
+        ),
+    ] = None,
+    median_rule: Annotated[
+        bool,
+        typer.Option(
+            "--median-rule",
+            help="End runs that are worse than half of the finished ones.",
+        ),
+    ] = False,
+    epochs: Annotated[
+        int | None, typer.Option(help="Of a HyperModel; 10 by default.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Of a HyperModel; 32 by default.")
     ] = None,
     scale: ScaleOption = Scale.cpu,
     data: Data = None,
@@ -270,35 +328,69 @@ def tune(
     workers: Workers = None,
     cluster: Cluster = None,
     backend: BackendOption = None,
+    strategy: Strategy = None,
+    devices: Devices = None,
+    precision: Precision = "float32",
+    jit: Jit = None,
+    deterministic: Deterministic = False,
     out: Out = None,
+    to_csv: Annotated[
+        Path | None,
+        typer.Option("--csv", help="File for a table of all executions."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Searches each arm's free hyperparameters with the same budget."""
+    """Searches hyperparameters: each arm's with the same budget, or a model's.
+
+    The same command goes on where a search was stopped.
+    """
+    from .harness.engine.computation import Computation
     from .harness.evidence import discovery
     from .harness.evidence.evidence import finite
     from .harness.terminal import console, listing
-    from .harness.tuning import search_recipe
+    from .harness.terminal.search_progress import SearchProgress
+    from .harness.tuning import search_named, search_recipe
 
-    with _progress(quiet=as_json) as reporter:
-        found = search_recipe(
-            discovery.find(name),
-            tuner=tuner,
-            trials=trials,
-            seeds=seeds,
-            rerun=rerun,
-            seed=seed,
-            objective=objective,
-            scale=scale.value,
-            data=data,
-            data_dir=data_dir,
-            arms=arm or (),
-            settings=_settings(set_),
-            workers=workers,
-            cluster=cluster,
-            backend=backend and backend.value,
-            out=out,
-            reporter=reporter,
-        )
+    options: dict[str, Any] = {
+        "tuner": tuner,
+        "trials": trials,
+        "seeds": seeds,
+        "rerun": rerun,
+        "seed": seed,
+        "objective": objective,
+        "median_rule": median_rule,
+        "scale": scale.value,
+        "data_dir": data_dir,
+        "settings": _settings(set_),
+        "workers": workers,
+        "cluster": cluster,
+        "backend": backend and backend.value,
+        "computation": Computation(
+            strategy, devices, precision, jit, deterministic
+        ),
+        "out": out,
+    }
+    with SearchProgress(quiet=as_json) as reporter:
+        options["reporter"] = reporter
+        if _names_a_model(name):
+            if data is None:
+                raise RefusalError(f"give --data: what is {name} trained on?")
+            if arm:
+                raise RefusalError(f"a HyperModel has no arms. Received: {arm}")
+            found = search_named(
+                name, data, epochs=epochs, batch_size=batch_size, **options
+            )
+        else:
+            if epochs is not None or batch_size is not None:
+                raise RefusalError(
+                    "--epochs and --batch-size are a HyperModel's; a recipe "
+                    "declares its own"
+                )
+            found = search_recipe(
+                discovery.find(name), data=data, arms=arm or (), **options
+            )
+    if to_csv is not None:
+        to_csv.write_text(found.to_csv(), "utf-8")
     if as_json:
         _print_json(finite(found.to_json()))
     else:
@@ -402,6 +494,11 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
             value = words.get(text.lower(), text)
         settings[name] = value
     return settings
+
+
+def _names_a_model(name: str) -> bool:
+    place, colon, attribute = name.rpartition(":")
+    return bool(colon and place) and attribute.isidentifier()
 
 
 def _progress(quiet: bool) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from .datasets.cache import tfds_directory
 from .engine.cell import Cell
+from .engine.computation import Computation
 from .engine.engine import Engine
 from .evidence.code_hash import code_files, code_hash
 from .evidence.lookup import find_row
@@ -137,8 +138,10 @@ def reproduce_row(
         settings=row["settings"],
         code=code_hash(file),
         backend=backend,
+        computation=row.get("computation", {}),
     )
-    with Engine(workers=1, backend=backend) as engine:
+    computation = Computation.of(row)
+    with Engine(workers=1, backend=backend, computation=computation) as engine:
         if data is not None:
             plan = engine.plan(
                 file,

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from .contract.claim import Claim
 from .datasets.cache import tfds_directory
 from .datasets.data_source import look_ahead
+from .engine.computation import Computation
 from .engine.engine import Engine
 from .engine.plan import Plan
 from .evidence.evidence import Evidence, evidence_of
@@ -47,6 +48,7 @@ def run_recipe(
     workers: int | None = None,
     cluster: str | None = None,
     backend: str | None = None,
+    computation: Computation | None = None,
     retry_failed: bool = False,
     out: Path | None = None,
     reporter: Reporter | None = None,
@@ -65,11 +67,14 @@ def run_recipe(
         data_dir: Where TensorFlow Datasets are; by default what
             `TFDS_DATA_DIR` says, else `~/tensorflow_datasets`.
         settings: Hyperparameters that replace those of each arm.
-        workers: Integer. Processes; 0 runs in this one. None: one a core.
+        workers: Integer. Processes; 0 runs in this one. None: one a GPU,
+            or a core where there is none.
         cluster: The address of a Dask scheduler whose workers are used
             instead.
         backend: `"tensorflow"`, `"jax"` or `"torch"`; by default what
             `KERAS_BACKEND` says, else TensorFlow.
+        computation: Optional `Computation`: strategy over several devices,
+            precision, XLA, determinism.
         retry_failed: Whether failed cells run again.
         out: Folder for evidence, read and written alone. By default the
             checkout's `evidence`, the folder of a user's own recipe, or
@@ -102,7 +107,8 @@ def run_recipe(
     data_dir = data_dir or tfds_directory()
     if cluster is None:
         look_ahead(file, data, Path.cwd(), data_dir)
-    with _engine(engine, workers, cluster, backend) as engine:
+    options = (workers, cluster, backend, computation)
+    with _engine(engine, *options) as engine:
         plan = engine.plan(
             file,
             scale=scale,
@@ -181,6 +187,12 @@ def _verdict_row(
         "claims": [comparison.to_json() for comparison in comparisons],
         "arms": plan.arms,
         "as_declared": plan.as_declared,
+        **_unless_plain(plan),
         "cpu_seconds": round(spent, 1),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _unless_plain(plan: Plan) -> dict[str, Any]:
+    computation = plan.computation.to_json()
+    return {"computation": computation} if computation else {}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _COMMAND = __name__.rpartition(".harness")[0] + ".cli"
 
 SCALES = ("smoke", "cpu", "gpu", "full")
+_TIMES_THE_SEEDS = {"gpu": 2, "full": 5}
 TAKES = ("vector", "image", "sequence")
 TARGETS = ("binary", "classes", "real")
 
@@ -132,6 +133,10 @@ class Recipe:
     2
     """
 
+    # What a model that is searched on its own has otherwise.
+    own_fit: Any = None
+    reports_test = True
+
     def __init__(
         self,
         *,
@@ -210,7 +215,9 @@ class Recipe:
         """Returns the fit arguments at a scale.
 
         Without overrides of its own, `"smoke"` is two seeds of three epochs,
-        and the other scales are what the recipe declares.
+        and `"cpu"` what the recipe declares. `"gpu"` has twice its seeds and
+        `"full"` five times: the same question, and a narrower answer. What
+        was tuned stays what it is.
         """
         overrides = dict(self.scales.get(scale, {}))
         if "data" in overrides:
@@ -221,6 +228,9 @@ class Recipe:
                 "epochs": partial(_at_most, 3, self._settings.epochs),
                 **overrides,
             }
+        if scale in _TIMES_THE_SEEDS:
+            seeds = self._settings.seeds * _TIMES_THE_SEEDS[scale]
+            overrides = {"seeds": seeds, **overrides}
         return FitSettings(**{**vars(self._settings), **overrides})
 
     @property
@@ -240,7 +250,8 @@ class Recipe:
         Args:
             **options: As of the command `regimen run`, with underscores:
                 `seeds`, `scale`, `arms`, `data`, `data_dir`, `settings`,
-                `workers`, `cluster`, `backend`, `retry_failed`, `out`.
+                `workers`, `cluster`, `backend`, `computation`,
+                `retry_failed`, `out`.
 
         Returns:
             A `Result` with `rows`, `table` and `verdicts`.

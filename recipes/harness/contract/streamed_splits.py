@@ -170,8 +170,8 @@ class StreamedSplits:
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def to(self, takes: str, target: str) -> "StreamedSplits":
-        """Returns the same rows as a recipe wants them.
+    def to(self, takes: str | None, target: str | None) -> "StreamedSplits":
+        """Returns the same rows as a recipe wants them; both None: as is.
 
         Args:
             takes: `"vector"`, `"image"` or `"sequence"`, as of `Splits.to`.
@@ -180,6 +180,8 @@ class StreamedSplits:
         Raises:
             RefusalError: A `ValueError`, if this data cannot serve.
         """
+        if takes is None or target is None:
+            return self
         refuse_unknown(takes, target)
         inputs_as(takes, self.train.batch(_FIRST)[0])
         train, validation, test = (

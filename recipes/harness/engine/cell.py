@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from .budget import Budget
+
 # Raised when a change of the harness can alter a recipe's numbers.
 PROTOCOL = 1
 
@@ -28,6 +30,13 @@ class Cell:
         source: Optional. What draws the rows of a user's own data, picklable.
             Not part of the identity: `data` says what it holds, wherever it
             lies.
+        recipe_from: Optional. What makes the recipe where no file declares
+            it, picklable. Not part of the identity: `code` stands for it.
+        budget: Optional `Budget` of a search.
+        lenient: Boolean. Whether settings may stand that nothing asks for,
+            as a search's do where one choice decides on others.
+        computation: What differs from the default in how it computes, as of
+            `Computation.to_json`: strategy, devices, precision, XLA.
 
     Example:
 
@@ -48,6 +57,10 @@ class Cell:
     code: str = ""
     backend: str = "tensorflow"
     source: Callable[[int], Any] | None = None
+    recipe_from: Callable[[], Any] | None = None
+    budget: Budget | None = None
+    lenient: bool = False
+    computation: dict[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -58,8 +71,16 @@ class Cell:
         return {"kind": "cell", "id": self.id, **self._identity()}
 
     def _identity(self) -> dict[str, Any]:
-        identity = asdict(replace(self, source=None))
-        del identity["file"], identity["source"]
+        identity = asdict(
+            replace(self, source=None, recipe_from=None, budget=None)
+        )
+        for name in ("file", "source", "recipe_from", "budget", "lenient"):
+            del identity[name]
+        if self.budget is not None and (budget := self.budget.identity()):
+            identity["allowance"] = budget
+        if not self.computation:
+            # Rows of plain computations are older than the word.
+            del identity["computation"]
         return {**identity, "protocol": PROTOCOL}
 
 

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from ..refusal import RefusalError
 from . import backend as backends
 from .cell import Cell
 from .cluster import Terms, connected, script_here, script_name
+from .computation import Computation
+from .gpus import gpus_of, places
 from .interrupt import interrupt_kept
 from .plan import Plan, make_plan
 from .process import variables, variables_set
@@ -24,7 +26,7 @@ from .process import variables, variables_set
 _MODELS_PER_PROCESS = 100
 
 # A cell that ended so many workers is given up. Another try costs an import.
-_DEATHS_PER_CELL = 2
+_DEATHS_PER_CELL = 3
 
 
 class Engine:
@@ -33,16 +35,20 @@ class Engine:
     Args:
         workers: Integer. Processes of one thread each; 0 runs cells in this
             process, one at a time, for a debugger. None takes one for each
-            core.
+            GPU (or group of them that a strategy wants), and where there is
+            none, for each core.
         cluster: Optional string. The address of a Dask scheduler, such as
             `"tcp://host:8786"`, whose workers are used instead.
         backend: Optional string. Keras' backend; by default the environment
             variable `KERAS_BACKEND`, else TensorFlow.
+        computation: Optional `Computation`: strategy, devices, precision,
+            XLA and determinism of the cells that it plans and runs.
 
     Raises:
-        RefusalError: If workers are given beside a cluster. Entering the
-            context raises it if the backend is not installed, the cluster
-            does not answer, or one of its workers has other versions.
+        RefusalError: If workers are given beside a cluster, or a strategy is
+            another backend's. Entering the context raises it if the backend
+            is not installed, the devices are not there, the cluster does not
+            answer, or one of its workers has other versions.
 
     Example:
 
@@ -56,13 +62,24 @@ class Engine:
         workers: int | None = None,
         cluster: str | None = None,
         backend: str | None = None,
+        computation: Computation | None = None,
     ):
         if workers is not None and cluster is not None:
             raise RefusalError(
                 "a cluster brings its own workers: give `workers` or "
                 f"`cluster`. Received: workers={workers}, cluster={cluster!r}"
             )
+        self.computation = computation or Computation()
+        if self.computation != Computation():
+            self.computation.on(backends.chosen_backend(backend))
+        unsaid = self.computation.strategy and not self.computation.devices
+        if cluster is not None and unsaid:
+            raise RefusalError(
+                "on a cluster `devices` says how many devices each of its "
+                "workers has for a strategy. Received: devices=None"
+            )
         self.workers = available_cores() if workers is None else workers
+        self._asked = workers
         self.cluster = cluster
         self.backend = backend
         # What workers that somebody else started must have.
@@ -87,11 +104,15 @@ class Engine:
                 backend = backends.chosen_backend()
                 os.environ.update({**variables(backend), **os.environ})
             import_keras()
+            if self.computation.strategy is not None:
+                self._place(backends.chosen_backend(self.backend))
+            _set_up(self.computation)
         else:
             backend = backends.chosen_backend(self.backend)
             backends.check_installed(backend)
             stack.enter_context(_main_not_imported())
-            self._client = stack.enter_context(_dask(self.workers, backend))
+            gpus = self._place(backend)
+            self._client = stack.enter_context(_dask(gpus, backend))
             # All at once, and while this process goes on.
             self._imports = [
                 self._client.submit(import_keras, workers=address, pure=False)
@@ -106,7 +127,7 @@ class Engine:
         if self._here:
             return function(*args, **kwargs)
         future = self._client.submit(
-            _call, self._terms, function, *args, pure=False, **kwargs
+            _call, *self._setting, function, *args, pure=False, **kwargs
         )
         return future.result()
 
@@ -118,22 +139,26 @@ class Engine:
             **options: As of `make_plan`.
         """
         code = code_hash(file)
+        options = {"computation": self.computation, **options}
         if self._terms is None:
             return self.call(make_plan, file, code, **options)
         plan = self.call(_plan, script_name(file), code, options)
         cells = tuple(replace(cell, file=str(file)) for cell in plan.cells)
         return replace(plan, file=str(file), cells=cells)
 
-    def run(self, cells: Iterable[Cell]) -> Iterator[dict[str, Any]]:
+    def run(self, cells: Iterable[Cell | None]) -> Iterator[dict[str, Any]]:
         """Yields the row of each cell, in the order in which they finish.
 
         More cells may be handed in while it runs: it takes from `cells`
-        whenever a worker is free, and no sooner.
+        whenever a worker is free, and no sooner. A None means that there is
+        no cell before another one has finished.
         """
         if self._here:
             from .training import run_cell
 
             for cell in cells:
+                if cell is None:
+                    continue
                 yield run_cell(cell)
                 self._raise_if_interrupted()
             return
@@ -147,6 +172,8 @@ class Engine:
             # One more than there are workers, so that none waits for this.
             room = self._places() + 1 - len(running)
             for cell in itertools.islice(waiting, max(room, 0)):
+                if cell is None:
+                    return
                 future = self._submit(cell)
                 running[future.key] = cell
                 completed.add(future)
@@ -160,9 +187,25 @@ class Engine:
             except Exception as error:
                 row = _failed(cell, error, self.cluster)
             future.release()
-            start()
             yield row
             self._raise_if_interrupted()
+            # Now, since the row may decide on what comes next. No worker
+            # waits: it has another cell already.
+            start()
+
+    def _place(self, backend: str) -> list[str | None]:
+        """Counts the devices; returns the GPUs of each worker."""
+        gpus = gpus_of(backend)
+        self.computation = self.computation.with_devices(len(gpus))
+        devices = self.computation.devices or 1
+        found = places(self._asked, gpus, devices, available_cores())
+        if self._asked is None:
+            self.workers = len(found)
+        return found
+
+    @property
+    def _setting(self) -> tuple[Terms | None, Computation]:
+        return self._terms, self.computation
 
     @property
     def _here(self) -> bool:
@@ -172,14 +215,14 @@ class Engine:
         return len(self._client.nthreads()) if self.cluster else self.workers
 
     def _submit(self, cell: Cell) -> Any:
-        if self._terms is None:
+        if self._terms is None or cell.recipe_from is not None:
             run = _run_cell
         else:
             run = _run_sent_cell
             cell = replace(cell, file=script_name(Path(cell.file)))
         key = f"{cell.arm}-{cell.id}"
         return self._client.submit(
-            _call, self._terms, run, cell, key=key, pure=False
+            _call, *self._setting, run, cell, key=key, pure=False
         )
 
 
@@ -191,7 +234,7 @@ def available_cores() -> int:
 
 
 @contextlib.contextmanager
-def _dask(workers: int, backend: str) -> Iterator[Any]:
+def _dask(gpus: Sequence[str | None], backend: str) -> Iterator[Any]:
     import dask
     import distributed
 
@@ -203,15 +246,13 @@ def _dask(workers: int, backend: str) -> Iterator[Any]:
         "distributed.scheduler.allowed-failures": _DEATHS_PER_CELL - 1,
         "distributed.admin.low-level-log-length": 0,
         # Ctrl-C reaches the whole process group; the parent ends the workers.
-        "distributed.worker.preload": [
-            "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-        ],
+        "distributed.worker.preload": [_PRELOAD.format(gpus=list(gpus))],
     }
     with (
         variables_set(backend),
         dask.config.set(config),
         distributed.LocalCluster(
-            n_workers=workers,
+            n_workers=len(gpus),
             threads_per_worker=1,
             processes=True,
             # Without one it takes Dask's default port, on every interface.
@@ -221,6 +262,17 @@ def _dask(workers: int, backend: str) -> Iterator[Any]:
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+# Run by each worker as it starts, and by the one that takes its place.
+_PRELOAD = """
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+def dask_setup(worker):
+    gpus = {gpus}[worker.name]
+    if gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus
+"""
 
 
 @contextlib.contextmanager
@@ -242,12 +294,26 @@ def _main_not_imported() -> Iterator[None]:
 
 
 def _call(
-    terms: Terms | None, function: Callable, *args: Any, **kwargs: Any
+    terms: Terms | None,
+    computation: Computation,
+    function: Callable,
+    /,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     if terms is not None:
         terms.meet()
-    import_keras()
+    _set_up(computation)
     return function(*args, **kwargs)
+
+
+def _set_up(computation: Computation) -> None:
+    os.environ.update(computation.variables(os.environ))
+    import_keras()
+    if computation != Computation():
+        from .computing import set_up
+
+        set_up(computation)
 
 
 def _plan(script: str, code: str, options: dict[str, Any]) -> Plan:

@@ -1,5 +1,6 @@
 """The error that every recipe logs, whatever its script compiles."""
 
+import functools
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ class ErrorRate(keras.metrics.MeanMetricWrapper):
 
 
 @contextmanager
-def error_logged(target: str) -> Iterator[None]:
+def error_logged(target: str | None) -> Iterator[None]:
     """Adds the error to each single-output model compiled in the context.
 
     It is added as the model is compiled, so that it is computed inside the
@@ -61,12 +62,16 @@ def error_logged(target: str) -> Iterator[None]:
     `"real"`. A metric of that name which the script brings stands.
 
     Args:
-        target: String. `"binary"`, `"classes"` or `"real"`.
+        target: String. `"binary"`, `"classes"` or `"real"`; None adds none.
     """
+    if target is None:
+        yield
+        return
     owner = next(c for c in keras.Model.__mro__ if "compile" in vars(c))
     compile_ = owner.compile
     signature = inspect.signature(compile_)
 
+    @functools.wraps(compile_)
     def compile_with_error(model, *args, **kwargs):
         bound = signature.bind(model, *args, **kwargs)
         metrics = bound.arguments.get("metrics") or []

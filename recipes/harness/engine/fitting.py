@@ -4,18 +4,27 @@ import math
 import time
 import warnings
 import zlib
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
+from ....custom_models._batches import is_array, leaves
 from ....custom_models.evaluate_in_memory import evaluate_in_memory
 from ....custom_models.fit_in_memory import fit_in_memory
+from ....custom_models.why_plain_fit import why_plain_fit
 from ..contract.hyperparameters import HyperParameters
 from ..contract.recipe import FitSettings, resolve
 from ..contract.splits import Splits
 from ..contract.streamed_splits import StreamedRows, StreamedSplits
+from ..refusal import RefusalError
+from .budget import Budget
+from .computation import Computation
+from .end_hopeless import EndHopeless
+from .limits import why_refused
+from .memory_rows import MemoryRows
 from .streamed_fit import streamed_fit
 
 AnySplits = Splits | StreamedSplits
@@ -33,9 +42,14 @@ class Fitting:
         hp: HyperParameters,
         splits: AnySplits,
         seed: int,
+        budget: Budget | None = None,
+        watch_test: bool = True,
+        computation: Computation | None = None,
     ):
+        budget = budget or Budget()
         self.splits = splits
-        self.epochs = resolve(settings.epochs, hp)
+        self.computation = computation or Computation()
+        self.epochs = budget.epochs or resolve(settings.epochs, hp)
         self.batch_size = resolve(settings.batch_size, hp)
         self.steps = resolve(settings.steps_per_epoch, hp)
         self.callbacks = partial(resolve, settings.callbacks, hp)
@@ -47,6 +61,45 @@ class Fitting:
         self.updates = 0
         self.plain_fit: str | None = None
         self.jit = False
+        self.undivided = 0
+        self.watch_test = watch_test
+        self.rule: EndHopeless | None = None
+        if budget.medians and budget.watched is not None:
+            self.rule = EndHopeless(
+                budget.watched, budget.medians, budget.better
+            )
+
+    def can_go_on(self, model: keras.Model) -> bool:
+        """Whether training may end and go on later as if it had not.
+
+        Not with callbacks, whose state is their own; where an epoch's order
+        depends on the one before it; or where Keras fits by itself.
+        """
+        return (
+            self.steps is None
+            and not self.splits.streamed
+            and not self.callbacks()
+            and self.rule is None
+            and why_plain_fit(model, *self.splits.train) is None
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Returns what goes on where another fitting of the cell ended."""
+        return {
+            "order": self.order.bit_generator.state,
+            "curves": self.curves,
+            "phases": self.phases,
+            "seconds": self.seconds,
+            "updates": self.updates,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state: the next `fit` begins at its last epoch."""
+        self.order.bit_generator.state = state["order"]
+        self.curves = state["curves"]
+        self.phases = state["phases"]
+        self.seconds = state["seconds"]
+        self.updates = state["updates"]
 
     def fit(
         self,
@@ -79,19 +132,28 @@ class Fitting:
             if not isinstance(x, StreamedRows):
                 x, y = x
         validation: Any = self.splits.validation
+        replicas = self.computation.replicas
+        evaluation_batch = batch_of_evaluation(
+            self.splits.counts["validation"], replicas
+        )
         if isinstance(validation, StreamedRows):
-            validation = validation.batches(EVALUATION_BATCH)
+            validation = validation.batches(evaluation_batch)
         batch_size = batch_size or self.batch_size
         epochs = epochs or self.epochs
-        watch = _TestCurve(self.splits.test)
+        if why := why_refused(model, self.computation, batch_size):
+            raise RefusalError(why)
+        test = self.splits.test if self.watch_test else None
+        watch = _TestCurve(test, replicas)
         own = self.callbacks() if callbacks is None else callbacks
+        if self.rule is not None:
+            own = [*own, self.rule]
         arguments = {
             "batch_size": batch_size,
             "epochs": epochs,
             "verbose": 0,
             "callbacks": [watch, *own],
             "validation_data": validation,
-            "validation_batch_size": EVALUATION_BATCH,
+            "validation_batch_size": evaluation_batch,
             "steps_per_epoch": self.steps,
             "shuffle": self.order,
             **options,
@@ -99,25 +161,64 @@ class Fitting:
         with warnings.catch_warnings():
             # The row says so, once for all warnings.
             warnings.filterwarnings("ignore", message="`fit_in_memory` trains")
-            if isinstance(x, StreamedRows):
-                history = streamed_fit(model, x, **arguments)
-            else:
-                history = fit_in_memory(model, x, y, **arguments)
+            history = self._fitted(model, x, y, **arguments)
         self.plain_fit = history.params.get("plain_fit")
         self.jit = bool(model.jit_compile)
-        logs = {**history.history, **watch.curves}
-        ran = len(watch.seconds)
         steps = self.steps or math.ceil(len(x) / batch_size)
-        self.updates += ran * steps
+        updates = len(watch.seconds) * steps
+        self.updates += updates
+        self.undivided += self._undivided(len(x), batch_size, updates)
+        logs = {**history.history, **watch.curves}
+        self.record(logs, watch.seconds, phase)
+        return history
+
+    def record(
+        self,
+        logs: Mapping[str, Sequence[float]],
+        seconds: Sequence[float],
+        phase: str | None = None,
+    ) -> None:
+        """Appends a stretch of training to the history.
+
+        Args:
+            logs: The curves of its epochs, by name.
+            seconds: The CPU seconds of each of its epochs.
+            phase: Optional name of the stretch.
+        """
+        ran = len(seconds)
         self.phases.append([phase or f"fit {len(self.phases) + 1}", ran])
-        self.seconds += watch.seconds
+        self.seconds += seconds
         done = sum(epochs for _, epochs in self.phases[:-1])
         for name, values in logs.items():
             curve = self.curves.setdefault(name, [math.nan] * done)
             curve += [single(v) for v in values]
         for curve in self.curves.values():
             curve += [math.nan] * (done + ran - len(curve))
-        return history
+
+    def _fitted(
+        self, model: keras.Model, x: Any, y: Any, **arguments: Any
+    ) -> keras.callbacks.History:
+        if self.computation.strategy == "mirrored":
+            arguments["devices"] = self.computation.replicas
+            if not isinstance(x, StreamedRows):
+                if not all(map(is_array, leaves((x, y)))):
+                    raise RefusalError(
+                        "under mirrored the harness shares arrays out. "
+                        f"Received: x={type(x).__name__}"
+                    )
+                x = MemoryRows(x, y, arguments.pop("sample_weight", None))
+                arguments["reason"] = "the model trains under mirrored"
+        if isinstance(x, StreamedRows | MemoryRows):
+            return streamed_fit(model, x, **arguments)
+        return fit_in_memory(model, x, y, **arguments)
+
+    def _undivided(self, rows: int, batch_size: int, updates: int) -> int:
+        """Returns how many updates every device computed whole."""
+        rest = rows % batch_size
+        if not rest or not rest % (self.computation.devices or 1):
+            return 0
+        # It is the last batch of each pass.
+        return updates // math.ceil(rows / batch_size)
 
     def figures(self) -> dict[str, Any]:
         steps = self.steps or math.ceil(
@@ -136,19 +237,31 @@ class Fitting:
             "evaluations": sum(evaluations) if evaluations else self.updates,
             "plain_fit": self.plain_fit,
             "jit": self.jit,
+            **self._ending(),
+            **self._shared(),
             "cost": {
                 "epoch_cpu_seconds": round(epoch, 5),
                 "fit_cpu_seconds": round(epoch * len(self.seconds), 3),
             },
         }
 
+    def _ending(self) -> dict[str, Any]:
+        ended = self.rule and self.rule.ended
+        return {"ended": ended} if ended else {}
+
+    def _shared(self) -> dict[str, Any]:
+        if self.computation.strategy is None:
+            return {}
+        return {"undivided_batches": self.undivided}
+
 
 class _TestCurve(keras.callbacks.Callback):
     """Evaluates the test data each epoch, out of other callbacks' sight."""
 
-    def __init__(self, test: Any):
+    def __init__(self, test: Any, replicas: int = 1):
         super().__init__()
         self.test = test
+        self.replicas = replicas
         self.curves: dict[str, list[float]] = {}
         self.seconds: list[float] = []
 
@@ -157,16 +270,49 @@ class _TestCurve(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.seconds.append(time.process_time() - self._started)
-        for name, figure in evaluated(self.model, self.test).items():
+        if self.test is None:
+            return
+        logs = evaluated(self.model, self.test, self.replicas)
+        for name, figure in logs.items():
             self.curves.setdefault(f"test_{name}", []).append(figure)
 
 
-def evaluated(model: keras.Model, part: Any) -> dict[str, float]:
-    """Returns the metrics of a model on a part of the rows, by name."""
+def evaluated(
+    model: keras.Model, part: Any, replicas: int = 1
+) -> dict[str, float]:
+    """Returns the metrics of a model on a part of the rows, by name.
+
+    Args:
+        model: A compiled `keras.Model`.
+        part: The rows, `StreamedRows` or a pair of arrays.
+        replicas: Integer. The copies of the model under a strategy.
+    """
     if isinstance(part, StreamedRows):
-        return evaluate_in_memory(model, part.batches(EVALUATION_BATCH))
+        batch_size = batch_of_evaluation(len(part), replicas)
+        return evaluate_in_memory(model, part.batches(batch_size))
     x, y = part
-    return evaluate_in_memory(model, x, y, batch_size=EVALUATION_BATCH)
+    batch_size = batch_of_evaluation(len(x), replicas)
+    return evaluate_in_memory(model, x, y, batch_size=batch_size)
+
+
+def batch_of_evaluation(rows: int, replicas: int) -> int:
+    """Returns how many rows a batch of an evaluation has.
+
+    Keras fails under `MirroredStrategy` where the first one does not divide.
+    The last one need not, but some layers fail on a replica without rows.
+
+    >>> batch_of_evaluation(33, replicas=1), batch_of_evaluation(33, replicas=2)
+    (1024, 30)
+    """
+    if replicas == 1:
+        return EVALUATION_BATCH
+    most = min(rows, EVALUATION_BATCH)
+    most = most - most % replicas or most
+    for size in range(most, 0, -replicas):
+        last = rows % size
+        if not last or -(-last // replicas) * (replicas - 1) < last:
+            return size
+    return most
 
 
 def single(value: Any) -> float:

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..contract.claim import Claim, Exact
 from ..refusal import RefusalError
 from .cell import Cell, digest
+from .computation import Computation
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,12 @@ class Plan:
         code: String. The hash of the code that the numbers depend on.
         as_declared: Whether the user chose no arms, data or settings: the
             word on such a plan is the recipe's own.
-        notes: What was found in the user's data, in sentences.
+        notes: What was found in the user's data, and what a strategy does
+            otherwise, in sentences.
+        computation: How its cells compute.
+        declared: All claims of the recipe, whatever was chosen of it.
+        epochs: How long a run trains by the recipe's defaults; None where it
+            trains in a way of its own.
     """
 
     recipe: str
@@ -46,6 +52,9 @@ class Plan:
     code: str
     as_declared: bool = True
     notes: tuple[str, ...] = ()
+    computation: Computation = field(default_factory=Computation)
+    declared: tuple[Claim | Exact, ...] = ()
+    epochs: int | None = None
 
     @property
     def attempt(self) -> str:
@@ -55,16 +64,16 @@ class Plan:
             str(replace(claim, statement="", source=""))
             for claim in self.claims
         ]
-        return digest(
-            [
-                self.code,
-                cell.backend,
-                self.scale,
-                claims,
-                self.arms,
-                self.conditions,
-            ]
-        )
+        parts = [
+            self.code,
+            cell.backend,
+            self.scale,
+            claims,
+            self.arms,
+            self.conditions,
+        ]
+        # Not a part of plain ones, whose attempts are older than the word.
+        return digest(parts + [cell.computation] * bool(cell.computation))
 
 
 def make_plan(
@@ -78,6 +87,7 @@ def make_plan(
     searching: bool = False,
     data_dir: Path | None = None,
     folder: Path = Path(),
+    computation: Computation | None = None,
 ) -> Plan:
     """Reads a recipe and returns its cells, having tried each arm once.
 
@@ -95,20 +105,30 @@ def make_plan(
         searching: Whether to leave free what an arm has tuned.
         data_dir: Where TensorFlow Datasets are.
         folder: Where relative paths of data begin.
+        computation: How cells compute, with the number of devices filled in.
 
     Returns:
         A `Plan`.
 
     Raises:
         RefusalError: If an arm, a data name or a hyperparameter is unknown,
-            or a value is outside of its declared range.
+            a value is outside of its declared range, or an arm's model cannot
+            compute as asked.
     """
     from ..datasets.data_source import own_data
     from ..evidence import source
     from ..evidence.discovery import load
 
+    computation = computation or Computation()
     recipe = load(file)
     at_scale = recipe.at(scale)
+    if recipe.measure is not None and (
+        computation != Computation(deterministic=computation.deterministic)
+    ):
+        raise RefusalError(
+            f"{file.stem} measures, and has no model to train otherwise. "
+            f"Received: {computation}"
+        )
     for arm in arms:
         if arm not in recipe.arms:
             raise RefusalError(
@@ -144,8 +164,15 @@ def make_plan(
             # On foreign data, what was said of several is said once.
             key = (claim.arms, claim.metric.label) if foreign else len(claims)
             claims.setdefault(key, replace(claim, on=on))
-    chosen, space = _tried(
-        recipe, at_scale, chosen, settings or {}, file, searching, own
+    chosen, space, remarked = _tried(
+        recipe,
+        at_scale,
+        chosen,
+        settings or {},
+        file,
+        searching,
+        own,
+        computation,
     )
     backend = _backend()
     cells = [
@@ -160,6 +187,7 @@ def make_plan(
             code=code,
             backend=backend,
             source=own,
+            computation=computation.to_json(),
         )
         for seed in range(seeds or at_scale.seeds)
         for condition in conditions
@@ -177,23 +205,47 @@ def make_plan(
         cells=tuple(cells),
         space=space,
         code=code,
-        as_declared=not arms and data is None and not settings,
-        notes=(own.sentence,) if own else (),
+        as_declared=not arms
+        and data is None
+        and not settings
+        and computation == Computation(),
+        notes=(*((own.sentence,) if own else ()), *remarked),
+        computation=computation,
+        declared=recipe.claims,
+        epochs=_epochs(recipe, at_scale, chosen),
     )
 
 
-def _tried(recipe, at_scale, arms, settings, file, searching, own_data):
+def _epochs(recipe, at_scale, arms):
+    """Returns how long a plain fit of the recipe trains by its defaults."""
+    from ..contract.hyperparameters import HyperParameters
+    from ..contract.recipe import resolve
+
+    if recipe.build is None or recipe.train is not None:
+        return None
+    settings = next(iter(next(iter(arms.values())).values()))
+    return resolve(at_scale.epochs, HyperParameters(settings))
+
+
+def _tried(
+    recipe, at_scale, arms, settings, file, searching, own_data, computation
+):
     """Builds each arm once, so that a bad setting is refused before the run.
 
     Returns the settings of each arm (those of the user only where the arm
-    asks for them), and what remains free for a search.
+    asks for them), what remains free for a search, and remarks on what the
+    computation does otherwise.
     """
     from ..contract.hyperparameters import HyperParameters
     from ..contract.recipe import resolve
     from ..contract.splits import Data
     from ..datasets.data_source import condition
     from ..evidence.source import named_hyperparameters
+    from ..tuning.space import explore
+    from .limits import remarks, undivided, why_refused
     from .training import prepared
+
+    remarked = {}
 
     def try_arm(hp, data_name):
         if recipe.measure is not None:
@@ -203,10 +255,18 @@ def _tried(recipe, at_scale, arms, settings, file, searching, own_data):
         source = own_data or condition(at_scale.data, data_name)
         splits = source(0)
         data = Data(splits.to(recipe.takes, recipe.target))
-        prepared(recipe, hp, data, seed=0)
+        model = prepared(recipe, hp, data, seed=0, computation=computation)
         for setting in vars(at_scale).values():
             if not isinstance(setting, Mapping):
                 resolve(setting, hp)
+        batch_size = resolve(at_scale.batch_size, hp)
+        if why := why_refused(model, computation, batch_size):
+            raise RefusalError(f"{file.stem}, arm {arm!r}: {why}")
+        found = [
+            *remarks(model, computation),
+            *undivided(splits.counts["train"], batch_size, computation),
+        ]
+        remarked.update(dict.fromkeys(found))
         return True
 
     tried, unused = {}, []
@@ -242,14 +302,21 @@ def _tried(recipe, at_scale, arms, settings, file, searching, own_data):
         }
         for arm, by_condition in arms.items()
     }
+
+    def space_of(arm, condition_name, own):
+        hp = tried[arm, condition_name]
+        if recipe.measure is not None or not searching:
+            # A measurement is not made again and again to find names.
+            return explore(lambda hp: None, {}, hp)
+        return explore(
+            lambda hp: try_arm(hp, condition_name), {**own, **settings}, hp
+        )
+
     space = {
-        arm: [
-            {"kind": type(free).__name__, **free.get_config()}
-            for free in tried[arm, next(iter(by_condition))].free()
-        ]
+        arm: space_of(arm, *next(iter(by_condition.items())))
         for arm, by_condition in arms.items()
     }
-    return given, space
+    return given, space, remarked
 
 
 def _backend() -> str:

@@ -18,7 +18,9 @@ def variables(backend: str) -> dict[str, str]:
         "TF_NUM_INTEROP_THREADS": "1",
         "TF_NUM_INTRAOP_THREADS": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        # A GPU's memory is taken as it is needed, not all at the start.
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         # Dask's default gives memory back after each step: page faults.
         "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
         "KERAS_BACKEND": backend,

@@ -36,6 +36,7 @@ def reuse(
                 cell.code,
                 cell.data,
                 cell.scale,
+                cell.computation,
                 hp.resolved(),
                 [np.shape(x) for x in (*splits.train, *splits.validation)],
                 json.loads(model.to_json()),
@@ -59,11 +60,19 @@ def forget_unseeded(model: keras.Model) -> None:
     The stream of the first seed is compiled in, and goes on in the others.
     To be called after `set_random_seed` and training.
     """
-    # Private: whether a draw without a seed has made the stream.
-    stream = global_state.get_global_attribute("global_seed_generator")
-    if stream is not None:
+    if drew_unseeded():
         for key in [k for k, kept in _compiled.items() if kept is model]:
             del _compiled[key]
+
+
+def drew_unseeded() -> bool:
+    """Whether something drew from Keras' global stream of seeds.
+
+    To be called after `set_random_seed` and training.
+    """
+    # Private: whether a draw without a seed has made the stream.
+    name = "global_seed_generator"
+    return global_state.get_global_attribute(name) is not None
 
 
 def _load_state(model: keras.Model, fresh: keras.Model) -> bool:

@@ -19,6 +19,8 @@ Row = dict[str, Any]
 _REQUIRED = {
     "cell": {"id", "recipe", "arm", "seed", "scale", "data", "code", "status"},
     "verdict": {"recipe", "scale", "attempt", "look", "n", "claims"},
+    # What a search asked for, between the rows that it knew by then.
+    "trial": {"recipe", "search", "arm", "trial", "settings", "cells"},
 }
 _NAMES = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 

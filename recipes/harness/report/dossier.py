@@ -122,7 +122,12 @@ def read_dossier(file: Path, out: Path | None = None) -> Dossier:
     known = [row for row in rows if row["kind"] == "cell"]
     cells = _behind(verdict, known) if verdict else _latest(known, code)
     of_code = verdict["code"] if verdict else code
-    current = [row for row in found if row["code"] == of_code]
+    found = [row for row in found if row["kind"] == "cell"]
+    current = [
+        row
+        for row in found
+        if row["code"] == of_code and "computation" not in row
+    ]
     ranges = declared_ranges(file) if of_code == code else {}
     return Dossier(
         file=file,
@@ -180,6 +185,7 @@ def _behind(verdict: Row, cells: Sequence[Row]) -> list[Row]:
             and row["seed"] < verdict["n"]
             and settings is not None
             and settings == row["settings"]
+            and row.get("computation") == verdict.get("computation")
         ):
             wanted[place] = row
     return list(wanted.values())

@@ -61,7 +61,7 @@ def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
             )
         )
     best = search.best
-    for trial in search.trials:
+    for trial in search.tried(name):
         if not math.isfinite(trial.score):
             continue
         value = trial.settings[name]
@@ -80,13 +80,14 @@ def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
             )
         )
     won = (
-        f"the best, {told.level(best.score)}, at {_told(best.settings[name])}"
+        f"the best, {told.level(best.score)}, at "
+        f"{_told(best.settings.get(name))}"
         if best
         else "none succeeded"
     )
     return drawing(
         f"{search.arm}: {name}",
-        f"Score of {len(search.trials)} trials by {name}; {won}.",
+        f"Score of {len(search.tried(name))} trials by {name}; {won}.",
         _FOOT + 22,
         *parts,
         kind="search",
@@ -95,7 +96,8 @@ def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
 
 def search_axes(search: ArmSearch, name: str) -> tuple[Axis, Axis] | None:
     """Returns the axes of `search_plot`, across and up."""
-    scores = [t.score for t in search.trials if math.isfinite(t.score)]
+    trials = search.tried(name)
+    scores = [t.score for t in trials if math.isfinite(t.score)]
     if not scores:
         return None
     up = spanning(scores, _FOOT, _TOP, margin=0.12)
@@ -105,14 +107,14 @@ def search_axes(search: ArmSearch, name: str) -> tuple[Axis, Axis] | None:
     limits = search.ranges.get(name)
     if limits is not None:
         return Axis(limits.low, limits.high, _LEFT, _RIGHT, limits.log), up
-    tried = [t.settings[name] for t in search.trials]
+    tried = [t.settings[name] for t in trials]
     log = min(tried) > 0 and max(tried) > 20 * min(tried)
     return spanning(tried, _LEFT, _RIGHT, log=log), up
 
 
 def _values(search: ArmSearch, name: str) -> list:
     """Returns the choices, where they are words and not figures."""
-    tried = [t.settings[name] for t in search.trials]
+    tried = [t.settings[name] for t in search.tried(name)]
     if all(
         isinstance(v, int | float) and not isinstance(v, bool) for v in tried
     ):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .dossier import Dossier, objective
+from .progress_plot import progress_plot
 from .quantity import MISSING, quantity
 from .search_plot import search_plot
 
@@ -30,6 +31,7 @@ def search_view(dossier: Dossier) -> dict[str, Any] | None:
                 "gap": told.amount(best.rerun - best.score)
                 if best and best.reruns
                 else MISSING,
+                "progress": progress_plot(search, told),
                 "plots": [
                     (name, plot)
                     for name in search.names

@@ -76,6 +76,10 @@ class ArmSearch:
     trials: Sequence[Trial]
     ranges: Mapping[str, Range]
 
+    def tried(self, name: str) -> list[Trial]:
+        """The trials that a hyperparameter had a value in."""
+        return [t for t in self.trials if t.settings.get(name) is not None]
+
     @property
     def best(self) -> Trial | None:
         """The point of the lowest score, among those with all runs.
@@ -103,7 +107,8 @@ class ArmSearch:
             f"an end of its range ({limits.low:.4g} to {limits.high:.4g}); a "
             "wider one may hold a better value."
             for name, limits in self.ranges.items()
-            if name in self.names and limits.at_edge(best.settings[name])
+            if best.settings.get(name) is not None
+            and limits.at_edge(best.settings[name])
         ]
 
 
@@ -123,7 +128,9 @@ def searches_of(
     groups: dict[tuple[str, str], dict[str, list[Row]]] = {}
     for row in latest.values():
         group = groups.setdefault((row["data"], row["arm"]), {})
-        group.setdefault(str(sorted(row["settings"].items())), []).append(row)
+        # Hyperband tries a point with more and more epochs.
+        point = [sorted(row["settings"].items()), row.get("allowance")]
+        group.setdefault(str(point), []).append(row)
     return [
         _arm_search(data, arm, list(points.values()), metric, ranges or {})
         for (data, arm), points in groups.items()
@@ -176,7 +183,7 @@ def _arm_search(
     settings = [point[0]["settings"] for point in points]
     names = [
         name
-        for name in settings[0]
+        for name in dict.fromkeys(n for s in settings for n in s)
         if len({str(s.get(name)) for s in settings}) > 1
     ]
     trials = []

@@ -15,6 +15,7 @@ from rich.text import Text
 from ..evidence.catalogue import Entry, Health
 from .columns import columns
 from .console import Fitted
+from .search_progress import settings_text
 from .styles import STYLES, number, path_line, rounded
 
 if TYPE_CHECKING:
@@ -147,12 +148,7 @@ def search(found: "Search") -> RenderableType:
     rows = []
     for arm, best in found.best.items():
         mine = [e for e in found.executions if e["arm"] == arm]
-        settings = ", ".join(
-            f"{name}={value:.4g}"
-            if isinstance(value, float)
-            else f"{name}={value}"
-            for name, value in best["hyperparameters"].items()
-        )
+        settings = settings_text(best["hyperparameters"])
         found_one = math.isfinite(best["score"])
         nothing = "nothing to search" if found_one else "no trial succeeded"
         rows.append(
@@ -164,8 +160,9 @@ def search(found: "Search") -> RenderableType:
                 str(len({e["trial"] for e in mine})),
             )
         )
+    extreme = "lowest" if found.direction == "min" else "highest"
     parts: list[RenderableType] = [
-        Text(f"{found.recipe}: lowest mean {found.objective}"),
+        Text(f"{found.recipe}: {extreme} mean {found.objective}"),
         "",
         columns(
             ("arm", "best settings", "score", "fresh seeds", "trials"),
@@ -174,7 +171,8 @@ def search(found: "Search") -> RenderableType:
         ),
     ]
     parts += [Text(warning, "yellow") for warning in found.edge_warnings]
-    if any(best["hyperparameters"] for best in found.best.values()):
+    searched = any(best["hyperparameters"] for best in found.best.values())
+    if found.of_recipe and searched:
         tip = "Put the best settings into `tuned=` of each arm, then run."
         parts.append(Text(tip, "dim"))
     parts.append(path_line("rows", found.path))

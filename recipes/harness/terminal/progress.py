@@ -11,7 +11,7 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 
 # Where nobody watches a bar move, a line now and then says as much.
-_SECONDS_BETWEEN_LINES = 30
+SECONDS_BETWEEN_LINES = 30
 _BAR = 24
 _WORDS = 44  # Columns that stand beside the bar, and want to be read.
 
@@ -72,7 +72,7 @@ class Progress:
         self._failed += row["status"] == "failed"
         self._bar.update(self._task, advance=1, count=self._count())
         now = time.monotonic()
-        if self._bar.disable and now - self._last_line > _SECONDS_BETWEEN_LINES:
+        if self._bar.disable and now - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = now
             self._say(row["recipe"], self._count())
 

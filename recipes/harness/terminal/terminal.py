@@ -42,10 +42,11 @@ def view(result: Result) -> RenderableType:
             )
         )
     finished = len({row["id"] for row in result.rows})
+    computation = f" · {plan.computation}" if str(plan.computation) else ""
     parts.append(
         Text(
             f"{finished} of {len(plan.cells)} cells finished, {result.ran} of "
-            f"them now · {plan.scale} scale · {plan.seeds} seeds",
+            f"them now · {plan.scale} scale · {plan.seeds} seeds{computation}",
             style="dim",
         )
     )

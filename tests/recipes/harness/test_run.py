@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from keras_regimen.recipes.harness.engine.computation import Computation
 from keras_regimen.recipes.harness.evidence.discovery import find, load
 from keras_regimen.recipes.harness.evidence.evidence import (
     Evidence,
@@ -62,6 +63,36 @@ def test_other_settings_are_another_attempt(measured, tmp_path):
     assert verdicts[1]["claims"][0]["verdict"] == "failed"
 
 
+def test_another_precision_is_another_cell_and_stands_in_all_rows(
+    fitted, tmp_path
+):
+    plain = run(fitted, out=tmp_path, seeds=1)
+    half = Computation(precision="mixed_bfloat16")
+    low = run(fitted, out=tmp_path, seeds=1, computation=half)
+    assert (plain.ran, low.ran) == (2, 2)
+    for one, other in zip(plain.rows, low.rows, strict=True):
+        assert other["status"] == "done", other.get("traceback")
+        assert other["computation"] == {"precision": "mixed_bfloat16"}
+        assert "computation" not in one
+        # Eight bits of a mantissa are other numbers, and as good ones.
+        assert one["final"]["test_loss"] != other["final"]["test_loss"]
+        assert one["final"]["test_loss"] == pytest.approx(
+            other["final"]["test_loss"], rel=0.05
+        )
+    assert "seeds · mixed_bfloat16" in low.table
+    assert "mixed" not in plain.table
+    verdicts = [
+        row
+        for row in Evidence(tmp_path / "clouds.jsonl").rows()
+        if row["kind"] == "verdict"
+    ]
+    assert [v.get("computation") for v in verdicts] == [
+        None,
+        {"precision": "mixed_bfloat16"},
+    ]
+    assert [v["as_declared"] for v in verdicts] == [True, False]
+
+
 def test_changed_code_makes_rows_stale_and_runs_again(measured, tmp_path):
     run(measured, out=tmp_path, seeds=2)
     text = measured.read_text()
@@ -89,6 +120,10 @@ def test_a_single_arm_gives_no_verdict_but_its_rows(measured, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        (
+            {"computation": Computation(jit=True)},
+            "dice measures, and has no model",
+        ),
         ({"seeds": 0}, "`seeds` must be a whole number.*0"),
         ({"workers": -1}, "`workers` must be a whole number"),
         (

@@ -67,6 +67,15 @@ def test_smoke_is_two_seeds_of_three_epochs_unless_said():
     assert (said.seeds, said.epochs) == (2, 7)
 
 
+def test_larger_scales_have_more_seeds_and_the_same_fit():
+    cpu, gpu, full = (
+        vars(declared(epochs=7, seeds=10).at(scale))
+        for scale in ("cpu", "gpu", "full")
+    )
+    assert [s.pop("seeds") for s in (cpu, gpu, full)] == [10, 20, 50]
+    assert cpu == gpu == full
+
+
 def test_a_scale_overrides_what_it_names_and_nothing_else():
     recipe = declared(epochs=5, scales={"gpu": {"epochs": 90, "seeds": 4}})
     assert (recipe.at("gpu").epochs, recipe.at("gpu").seeds) == (90, 4)

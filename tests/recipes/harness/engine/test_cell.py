@@ -19,6 +19,7 @@ CELL = Cell("r", "r.py", "plain", 0, "cpu", "clean", {"a": 1, "b": 2}, "c0de")
         {"settings": {"a": 1, "b": 3}},
         {"code": "f00d"},
         {"backend": "jax"},
+        {"computation": {"strategy": "mirrored", "devices": 2}},
     ],
     ids=str,
 )
@@ -45,3 +46,13 @@ def test_what_draws_the_rows_is_no_part_of_the_identity():
     assert drawn.id == CELL.id == "5f0b8339ff04e507"
     assert drawn.row() == CELL.row()
     assert "source" not in drawn.row()
+
+
+def test_a_plain_computation_is_no_part_of_it_and_any_other_stands_in_the_row():
+    two, four = (
+        replace(CELL, computation={"strategy": "mirrored", "devices": devices})
+        for devices in (2, 4)
+    )
+    assert "computation" not in CELL.row()
+    assert two.row()["computation"] == {"strategy": "mirrored", "devices": 2}
+    assert two.id != four.id

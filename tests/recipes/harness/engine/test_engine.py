@@ -2,8 +2,11 @@ import os
 
 import pytest
 
+from keras_regimen.recipes.harness.engine import engine as engine_module
 from keras_regimen.recipes.harness.engine.cell import Cell
+from keras_regimen.recipes.harness.engine.computation import Computation
 from keras_regimen.recipes.harness.engine.engine import Engine
+from keras_regimen.recipes.harness.refusal import RefusalError
 
 
 def cells_of(file, faults, recipe="dice"):
@@ -40,6 +43,35 @@ def test_cells_are_taken_as_workers_are_free(measured):
         assert taken == [0]
 
 
+def test_a_strategy_of_another_backend_is_refused_before_anything_starts():
+    with pytest.raises(RefusalError, match="mirrored needs --backend tensorf"):
+        Engine(backend="jax", computation=Computation("mirrored"))
+
+
+def test_on_a_cluster_the_devices_of_a_worker_must_be_said():
+    mirrored = Computation("mirrored")
+    with pytest.raises(RefusalError, match="`devices` says how many devices"):
+        Engine(cluster="tcp://h:1", backend="tensorflow", computation=mirrored)
+
+
+@pytest.mark.slow
+def test_each_worker_has_a_gpu_of_its_own_and_so_has_its_successor(monkeypatch):
+    """No GPU is needed: who sees which is a variable of its process."""
+    monkeypatch.setattr(engine_module, "gpus_of", lambda backend: ["7", "9"])
+    with Engine() as engine:
+        assert engine.workers == 2
+
+        def seen():
+            return engine._client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
+
+        assert sorted(seen().values()) == ["7", "9"]
+        worker, gpu = next(iter(seen().items()))
+        engine._client.restart_workers([worker])
+        assert worker not in seen()
+        assert sorted(seen().values()) == ["7", "9"]
+        assert gpu in seen().values()
+
+
 @pytest.mark.slow
 def test_workers_give_the_rows_of_one_process(measured):
     faults = ["none", "raise", "none", "nan", "none"]
@@ -65,5 +97,5 @@ def test_a_cell_that_crashes_its_process_is_a_row_and_stops_no_other(measured):
         cells = cells_of(measured, ["none", "crash", "none", "none"])
         rows = {row["seed"]: row for row in engine.run(cells)}
     assert rows[1]["status"] == "failed"
-    assert "ended 2 worker processes" in rows[1]["error"]
+    assert "ended 3 worker processes" in rows[1]["error"]
     assert [rows[s]["status"] for s in (0, 2, 3)] == ["done"] * 3

@@ -7,8 +7,14 @@ from keras_regimen.recipes.harness.contract.hyperparameters import (
 )
 from keras_regimen.recipes.harness.contract.recipe import FitSettings
 from keras_regimen.recipes.harness.contract.splits import Splits
+from keras_regimen.recipes.harness.engine.computation import Computation
 from keras_regimen.recipes.harness.engine.error_metric import error_logged
-from keras_regimen.recipes.harness.engine.fitting import Fitting, single
+from keras_regimen.recipes.harness.engine.fitting import (
+    Fitting,
+    batch_of_evaluation,
+    single,
+)
+from keras_regimen.recipes.harness.refusal import RefusalError
 
 
 @pytest.fixture
@@ -24,8 +30,15 @@ def splits():
 
 def fitting(splits, **changes):
     fields = {"epochs": 3, "batch_size": 8, "steps_per_epoch": None}
+    computation = changes.pop("computation", None)
     fields |= {"data": {}, "callbacks": (), "seeds": 1, **changes}
-    return Fitting(FitSettings(**fields), HyperParameters(), splits, seed=0)
+    return Fitting(
+        FitSettings(**fields),
+        HyperParameters(),
+        splits,
+        seed=0,
+        computation=computation,
+    )
 
 
 def linear(rate=0.1):
@@ -51,6 +64,63 @@ def test_figures_count_epochs_updates_and_the_budget(splits):
         "test_loss",
         "test_rmse",
     }
+
+
+@pytest.mark.parametrize(
+    ("devices", "steps", "undivided"),
+    [
+        (2, None, 0),  # The last batch of a pass has 4 rows.
+        (8, None, 3),
+        (8, 2, 2),  # Six updates are two passes.
+    ],
+)
+def test_updates_that_each_device_computed_whole_are_counted(
+    splits, devices, steps, undivided
+):
+    # JAX's, since there the fit itself is plain `fit`.
+    shared = Computation("data_parallel", devices)
+    fit = fitting(splits, computation=shared, steps_per_epoch=steps)
+    fit.fit(linear())
+    assert fit.figures()["undivided_batches"] == undivided
+
+
+def test_a_hooks_batch_size_that_does_not_divide_is_refused(splits):
+    fit = fitting(splits, computation=Computation("data_parallel", 2))
+    with pytest.raises(RefusalError, match="a batch of 5 does not divide by 2"):
+        fit.fit(linear(), batch_size=5)
+
+
+def test_a_data_set_of_the_recipes_own_is_not_shared_out(splits):
+    class Own(keras.utils.PyDataset):
+        num_batches = 1
+
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return splits.train
+
+    fit = fitting(splits, computation=Computation("mirrored", 2))
+    with pytest.raises(RefusalError, match="shares arrays out.*x=Own"):
+        fit.fit(linear(), Own())
+
+
+@pytest.mark.parametrize(
+    ("rows", "replicas", "batch_size"),
+    [
+        (33, 1, 1024),
+        (34, 2, 34),
+        (33, 2, 30),  # One row of 33 would leave a replica without any.
+        (15, 4, 8),  # After 12 three would be left for four replicas.
+        (5000, 2, 1024),
+        (5000, 3, 1023),
+        (1, 2, 1),
+    ],
+)
+def test_batches_of_an_evaluation_leave_no_replica_without_rows(
+    rows, replicas, batch_size
+):
+    assert batch_of_evaluation(rows, replicas) == batch_size
 
 
 def test_an_epoch_may_be_any_number_of_updates(splits):

@@ -8,7 +8,9 @@ import pytest
 
 from keras_regimen.recipes.harness.contract.claim import Claim, Exact
 from keras_regimen.recipes.harness.contract.metrics import final, value
+from keras_regimen.recipes.harness.engine import computing
 from keras_regimen.recipes.harness.engine.cell import Cell
+from keras_regimen.recipes.harness.engine.computation import Computation
 from keras_regimen.recipes.harness.engine.plan import Plan, make_plan
 from keras_regimen.recipes.harness.refusal import RefusalError
 
@@ -209,6 +211,39 @@ def test_a_setting_reaches_the_arms_that_ask_for_it_alone(noise):
 def test_a_plan_says_whether_it_is_the_recipe_as_declared(measured, options):
     assert make_plan(measured, "hash", seeds=3).as_declared
     assert not make_plan(measured, "hash", **options).as_declared
+
+
+def test_how_cells_compute_is_theirs_and_makes_the_word_the_users(noise):
+    plan = make_plan(noise, "hash", computation=Computation(jit=False))
+    plain = make_plan(noise, "hash")
+    assert {str(cell.computation) for cell in plan.cells} == {"{'jit': False}"}
+    assert not plan.as_declared
+    assert plan.attempt != plain.attempt
+    assert {c.id for c in plan.cells}.isdisjoint(c.id for c in plain.cells)
+
+
+def test_an_arm_that_cannot_compute_as_asked_is_refused_with_its_name(
+    noise, monkeypatch
+):
+    # What it would refuse needs no six devices.
+    monkeypatch.setattr(computing, "_strategy", lambda computation: None)
+    six = Computation("data_parallel", devices=6)
+    with pytest.raises(RefusalError, match="arm 'plain': a batch of 32 does"):
+        make_plan(noise, "hash", computation=six)
+
+
+@pytest.mark.parametrize(
+    "computation",
+    [Computation("mirrored", 2), Computation(jit=True)],
+)
+def test_a_recipe_that_measures_has_no_model_to_compute_otherwise(
+    measured, computation
+):
+    with pytest.raises(RefusalError, match=f"Received: {computation}"):
+        make_plan(measured, "hash", computation=computation)
+    deterministic = Computation(deterministic=True)
+    plan = make_plan(measured, "hash", computation=deterministic)
+    assert plan.cells[0].computation == {"deterministic": True}
 
 
 def test_a_setting_of_the_user_replaces_what_an_arm_has_fixed(measured):

@@ -9,6 +9,7 @@ from keras_regimen.recipes.harness.engine.cell import Cell
 from keras_regimen.recipes.harness.engine.streamed_fit import (
     REASON,
     streamed_fit,
+    whole_on_each,
 )
 
 
@@ -52,6 +53,25 @@ def test_an_epoch_is_one_pass_in_the_order_that_was_drawn():
         drawn = order.permutation(10)
         cut = [sorted(drawn[i : i + 4].tolist()) for i in (0, 4, 8)]
         assert updates[3 * epoch : 3 * epoch + 3] == cut
+
+
+def test_what_devices_cannot_share_each_of_them_gets_whole():
+    """Four, four, and two rows: on four devices the two are there twice."""
+    shared = seen(10, batch_size=4, epochs=1, devices=4)
+    alone = seen(10, batch_size=4, epochs=1)
+    assert shared[:2] == alone[:2]
+    assert shared[2] == sorted(alone[2] * 2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "devices", "times"),
+    [(6, 2, 1), (5, 2, 2), (1, 3, 3), (6, 4, 2), (9, 6, 2), (8, 1, 1)],
+)
+def test_rows_are_repeated_no_more_than_it_takes(rows, devices, times):
+    places = np.arange(rows)
+    found = whole_on_each(places, devices)
+    assert found.tolist() == places.tolist() * times
+    assert len(found) % devices == 0
 
 
 def test_an_epoch_of_some_updates_goes_on_with_the_pass():

@@ -81,6 +81,14 @@ def test_a_verdict_of_other_code_is_stale(dice, verdict):
     assert not read_dossier(dice.file).stale
 
 
+def test_cells_that_computed_otherwise_are_not_behind_the_verdict(dice, cell):
+    dice.judged()
+    before = read_dossier(dice.file).cells
+    other = {**before[0], "computation": {"precision": "mixed_bfloat16"}}
+    dice.append({**other, "id": "0123456789abcdef"})
+    assert read_dossier(dice.file).cells == before
+
+
 def test_searches_are_those_of_the_verdicts_code(dice, cell):
     dice.judged().searched()
     dice.append(cell("loaded", 1000, "older"), suffix=".search")

@@ -8,6 +8,7 @@ def test_a_search_has_its_budget_its_best_and_the_gap(dice):
     assert found["figure"] == "validation error at the end of training"
     (row,) = found["groups"]["noisy"]
     assert [name for name, _ in row.pop("plots")] == ["rate"]
+    assert "the best so far ends at 11.0 %" in row.pop("progress")
     # The best, 0.5, scored 0.10 and 0.12, and 0.15 on a fresh seed.
     assert row == {
         "arm": "loaded",

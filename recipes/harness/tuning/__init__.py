@@ -1,0 +1,14 @@
+"""Searches: KerasTuner's oracles ask, cells on the engine answer."""
+
+from .arm_search import FIRST_RERUN_SEED, FIRST_SEARCH_SEED
+from .found import Search
+from .search import search, search_named, search_recipe
+
+__all__ = [
+    "FIRST_RERUN_SEED",
+    "FIRST_SEARCH_SEED",
+    "Search",
+    "search",
+    "search_named",
+    "search_recipe",
+]

@@ -26,7 +26,10 @@ from .process import variables, variables_set
 _MODELS_PER_PROCESS = 100
 
 # A cell that ended so many workers is given up. Another try costs an import.
-_DEATHS_PER_CELL = 3
+_DEATHS_PER_CELL = 4
+
+# Seconds between looks at whether all workers are there.
+_MENDING = 5
 
 
 class Engine:
@@ -259,9 +262,26 @@ def _dask(gpus: Sequence[str | None], backend: str) -> Iterator[Any]:
             dashboard_address="127.0.0.1:0",
             silence_logs="CRITICAL",
         ) as cluster,
+        _kept_up(cluster, len(gpus)),
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+@contextlib.contextmanager
+def _kept_up(cluster: Any, workers: int) -> Iterator[None]:
+    """Starts a worker again that died before it had started.
+
+    Dask gives up on such a one, and a run would wait for ever.
+    """
+    from tornado.ioloop import PeriodicCallback
+
+    repeat = PeriodicCallback(lambda: cluster.scale(workers), _MENDING * 1000)
+    cluster.loop.add_callback(repeat.start)
+    try:
+        yield
+    finally:
+        cluster.loop.add_callback(repeat.stop)
 
 
 # Run by each worker as it starts, and by the one that takes its place.

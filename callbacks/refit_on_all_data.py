@@ -98,7 +98,8 @@ def refit_on_all_data(
     ...     model = keras.Sequential([keras.layers.Dense(1)])
     ...     model.compile("sgd", "mse")
     ...     return model
-    >>> found = refit_on_all_data(build, x[:30], y[:30], (x[30:], y[30:]))
+    >>> train, validation = (x[:30], y[:30]), (x[30:], y[30:])
+    >>> found = refit_on_all_data(build, *train, validation, epochs=9)
     >>> found.reached, found.epochs == found.extra_epochs
     (True, True)
 

@@ -2,7 +2,8 @@
 
 from .arm_search import FIRST_RERUN_SEED, FIRST_SEARCH_SEED
 from .found import Search
-from .search import search, search_named, search_recipe
+from .model_search import search, search_named
+from .search import search_recipe
 
 __all__ = [
     "FIRST_RERUN_SEED",

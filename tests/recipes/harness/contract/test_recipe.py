@@ -68,9 +68,9 @@ def test_smoke_is_two_seeds_of_three_epochs_unless_said():
 
 
 def test_larger_scales_have_more_seeds_and_the_same_fit():
+    recipe = declared(epochs=7, seeds=10)
     cpu, gpu, full = (
-        vars(declared(epochs=7, seeds=10).at(scale))
-        for scale in ("cpu", "gpu", "full")
+        dict(vars(recipe.at(scale))) for scale in ("cpu", "gpu", "full")
     )
     assert [s.pop("seeds") for s in (cpu, gpu, full)] == [10, 20, 50]
     assert cpu == gpu == full

@@ -1,4 +1,3 @@
-import functools
 import json
 import math
 import os
@@ -7,14 +6,10 @@ import subprocess
 import sys
 import time
 
-import keras
-import keras_tuner
-import numpy as np
 import pytest
 
 from keras_regimen.recipes.harness.evidence.evidence import Evidence
 from keras_regimen.recipes.harness.refusal import RefusalError
-from keras_regimen.recipes.harness.tuning import search as search_model
 from keras_regimen.recipes.harness.tuning import search_recipe
 from keras_regimen.recipes.harness.tuning.reporter import Silent
 
@@ -59,9 +54,6 @@ def bowl(write):
 
 def search(file, out, **options):
     return search_recipe(file, workers=0, out=out, **options)
-
-
-own_search = functools.partial(search_model, workers=0)
 
 
 def cells(path):
@@ -281,73 +273,6 @@ def test_a_best_point_on_an_edge_is_flagged(bowl, tmp_path):
 def test_a_bad_request_is_refused(bowl, tmp_path, options, sentence):
     with pytest.raises(RefusalError, match=sentence):
         search(bowl, tmp_path, **options)
-
-
-class Bowl(keras_tuner.HyperModel):
-    """As one is written for KerasTuner: its own `fit`, a score returned."""
-
-    def build(self, hp):
-        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        model.compile(keras.optimizers.SGD(hp.Float("rate", 0.0, 1.0)), "mse")
-        return model
-
-    def fit(self, hp, model, *args, **kwargs):
-        kwargs["epochs"] = 1
-        model.fit(*args, batch_size=hp.Choice("size", [2, 4]), **kwargs)
-        return (hp.get("rate") - 0.3) ** 2 + hp.get("size")
-
-
-@pytest.fixture(scope="module")
-def rows_of_y():
-    x = np.linspace(0, 1, 10)[:, None]
-    return x, 2 * x
-
-
-def test_a_hypermodel_of_keras_tuner_is_searched_unchanged(rows_of_y, tmp_path):
-    found = own_search(Bowl(), rows_of_y, out=tmp_path, trials=3, rerun=1)
-    for execution in found.executions:
-        values = execution["hyperparameters"]
-        score = (values["rate"] - 0.3) ** 2 + values["size"]
-        assert execution["score"] == pytest.approx(score)
-    best = min(found.executions, key=lambda e: e["score"])
-    assert found.best["model"]["hyperparameters"] == best["hyperparameters"]
-    assert found.best["model"]["rerun"] == pytest.approx(best["score"])
-
-    # KerasTuner itself reads the same score from the same `fit`.
-    class WithoutTensorBoard(keras_tuner.RandomSearch):
-        def _configure_tensorboard_dir(self, *arguments):
-            """TensorFlow no longer brings it, and every trial would fail."""
-
-    fixed = keras_tuner.HyperParameters()
-    for name, value in found.best_hyperparameters.values.items():
-        fixed.Fixed(name, value)
-    tuner = WithoutTensorBoard(
-        Bowl(),
-        max_trials=1,
-        hyperparameters=fixed,
-        tune_new_entries=False,
-        directory=tmp_path,
-    )
-    tuner.search(*rows_of_y, verbose=0)
-    (trial,) = tuner.oracle.get_best_trials()
-    assert trial.score == pytest.approx(best["score"])
-
-
-def test_the_same_call_on_the_same_rows_runs_nothing_again(rows_of_y, tmp_path):
-    def build(hp):
-        return Bowl().build(hp)
-
-    def run(data, **options):
-        own_search(
-            build, data, out=tmp_path, trials=2, rerun=0, epochs=1, **options
-        )
-        return len(cells(tmp_path / "build.search.jsonl"))
-
-    x, y = rows_of_y
-    assert run((x, y)) == 2
-    assert run((x, y)) == 2
-    assert run((x, y + 1)) == 4  # Other data.
-    assert run((x, y), batch_size=5) == 6  # Other arguments.
 
 
 @pytest.mark.slow

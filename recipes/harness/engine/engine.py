@@ -28,6 +28,9 @@ _MODELS_PER_PROCESS = 100
 # A cell that ended so many workers is given up. Another try costs an import.
 _DEATHS_PER_CELL = 4
 
+# How often workers are started at most, if some do not come up.
+_STARTS = 3
+
 # Seconds between looks at whether all workers are there.
 _MENDING = 5
 
@@ -254,18 +257,34 @@ def _dask(gpus: Sequence[str | None], backend: str) -> Iterator[Any]:
     with (
         variables_set(backend),
         dask.config.set(config),
-        distributed.LocalCluster(
-            n_workers=len(gpus),
-            threads_per_worker=1,
-            processes=True,
-            # Without one it takes Dask's default port, on every interface.
-            dashboard_address="127.0.0.1:0",
-            silence_logs="CRITICAL",
-        ) as cluster,
+        _local_cluster(len(gpus)) as cluster,
         _kept_up(cluster, len(gpus)),
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+def _local_cluster(workers: int) -> Any:
+    import distributed
+
+    starts = _STARTS
+    while True:
+        starts -= 1
+        try:
+            return distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                # Without one it takes Dask's default port, on all interfaces.
+                dashboard_address="127.0.0.1:0",
+                silence_logs="CRITICAL",
+            )
+        except RuntimeError as error:  # One was killed as it started.
+            if not starts:
+                raise RefusalError(
+                    f"worker processes do not start ({error}); is there "
+                    "memory for them? Take fewer --workers"
+                ) from error
 
 
 @contextlib.contextmanager

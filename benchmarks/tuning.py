@@ -94,7 +94,10 @@ def megabytes():
 
 
 def ours(trials, epochs, workers, own_fit):
-    """Runs our search; returns its seconds from the first trial on."""
+    """Runs our search; returns its seconds from the first trial on.
+
+    With a `fit` of its own it is the default model so many times.
+    """
     from keras_regimen.recipes.harness import search
     from keras_regimen.recipes.harness.tuning.reporter import Silent
 
@@ -121,7 +124,9 @@ def ours(trials, epochs, workers, own_fit):
             own_fit_model() if own_fit else build,
             data(),
             name="benchmark",
-            trials=trials,
+            settings={"width": 128, "rate": 1e-4} if own_fit else {},
+            trials=1 if own_fit else trials,
+            seeds=trials if own_fit else 1,
             epochs=epochs,
             rerun=0,
             workers=workers,
@@ -211,6 +216,8 @@ def main():
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=2)
+    parts = ("trial", "workers", "memory")
+    parser.add_argument("--only", choices=parts, nargs="+", default=parts)
     parser.add_argument("--job")
     options = parser.parse_args()
     if options.job:
@@ -218,48 +225,35 @@ def main():
         print(json.dumps(globals()[name](*arguments)))
         return 0
     kept = []
-
-    # A first `fit` traces and warms up: the rate is that of the others.
-    short, long = (job("bare", 1, epochs)["seconds"] for epochs in (10, 60))
-    epochs = max(1, round(options.seconds / ((long - short) / 50)))
-    print(f"a trial of {options.seconds:g} s has {epochs} epochs")
-    ratios, gains = [], []
-    for _ in range(options.rounds):
-        plain = job("bare", 3, epochs)["seconds"] / 3
-        trial = job("ours", 3, epochs, 1, True)["seconds"] / 3
-        ratios.append(trial / plain)
-        one, two = (
-            job("ours", 16, 150, workers, False)["seconds"]
-            for workers in (1, 2)
-        )
-        gains.append(one / two)
-    kept.append(
-        show("our trial over a bare fit", statistics.median(ratios), OVERHEAD)
-    )
-    kept.append(
-        show(
-            "two workers over one, trials a second",
-            statistics.median(gains),
-            GAIN,
-            least=True,
-        )
-    )
-    mine = job("ours", options.trials, 2, 1, False)
-    theirs = job("keras_tuners", options.trials, 2)
-    for name, which in (("parent", 0), ("worker", 1)):
-        kept.append(
-            show(
-                f"memory of the {name}, last trial over the {FIRST}th",
-                growth(mine["memory"], which),
-                GROWTH,
+    if "trial" in options.only:
+        # A first `fit` traces and warms up: the rate is that of the others.
+        short, long = (job("bare", 1, n)["seconds"] for n in (10, 60))
+        epochs = max(1, round(options.seconds / ((long - short) / 50)))
+        print(f"a trial of {options.seconds:g} s has {epochs} epochs")
+        ratios = []
+        for _ in range(options.rounds):
+            plain = job("bare", 3, epochs)["seconds"]
+            ratios.append(job("ours", 3, epochs, 1, True)["seconds"] / plain)
+        ratio = statistics.median(ratios)
+        kept.append(show("our trial over a bare fit", ratio, OVERHEAD))
+    if "workers" in options.only:
+        gains = []
+        for _ in range(options.rounds):
+            one, two = (
+                job("ours", 16, 150, workers, False)["seconds"]
+                for workers in (1, 2)
             )
-        )
-    print(f"ours:        {mine['seconds']:.0f} s, memory {mine['memory']}")
-    print(f"KerasTuner:  {theirs['seconds']:.0f} s, memory {theirs['memory']}")
-    print(
-        f"{options.trials} short trials, ours over KerasTuner's: "
-        f"{mine['seconds'] / theirs['seconds']:.2f} in time"
-    )
+            gains.append(one / two)
+        words = "two workers over one, trials a second"
+        kept.append(show(words, statistics.median(gains), GAIN, least=True))
+    if "memory" in options.only:
+        mine = job("ours", options.trials, 2, 1, False)
+        for name, which in (("parent", 0), ("worker", 1)):
+            words = f"memory of the {name}, last trial over the {FIRST}th"
+            kept.append(show(words, growth(mine["memory"], which), GROWTH))
+        print(f"ours:        {mine['seconds']:.0f} s, {mine['memory']}")
+        theirs = job("keras_tuners", options.trials, 2)
+        print(f"KerasTuner:  {theirs['seconds']:.0f} s, {theirs['memory']}")
     return 0 if all(kept) else 1
 
 

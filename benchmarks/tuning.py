@@ -1,7 +1,7 @@
 """Searches: what two workers gain, what a trial costs, and memory.
 
     python benchmarks/tuning.py              # some fifteen minutes
-    python benchmarks/tuning.py --trials 40 --seconds 3
+    python benchmarks/tuning.py --only trial --seconds 3
 
 Three questions, each answered by processes that run one after the other and
 take turns, on arrays that the script makes; it exits with 1 if a bound is

@@ -6,10 +6,9 @@ from markupsafe import Markup
 
 from .axis import Axis, spanning
 from .quantity import Quantity
+from .search_plot import FOOT, LEFT, RIGHT, TOP, score_grid
 from .searches import ArmSearch
 from .svg import drawing, element, percent
-
-_LEFT, _RIGHT, _TOP, _FOOT = 16.0, 96.0, 12.0, 112.0
 
 
 def progress_plot(search: ArmSearch, told: Quantity) -> Markup | None:
@@ -23,20 +22,13 @@ def progress_plot(search: ArmSearch, told: Quantity) -> Markup | None:
     finite = [score for score in scores if math.isfinite(score)]
     if not finite:
         return None
-    across = Axis(0.5, len(scores) + 0.5, _LEFT, _RIGHT)
-    up = spanning(finite, _FOOT, _TOP, margin=0.12)
-    parts: list[Markup] = []
-    for tick in up.ticks(3):
-        y = up.place(tick)
-        ends = {"x1": percent(_LEFT), "x2": percent(_RIGHT)}
-        parts.append(element("line", **ends, y1=y, y2=y, class_="grid"))
-        label = told.level(tick).replace(".0 %", " %")
-        place = {"x": percent(_LEFT - 1.5), "y": y + 4}
-        parts.append(element("text", label, **place, class_="label end"))
+    across = Axis(0.5, len(scores) + 0.5, LEFT, RIGHT)
+    up = spanning(finite, FOOT, TOP, margin=0.12)
+    parts = score_grid(up, told)
     for number in sorted({1, len(scores)}):
         x = percent(across.place(number))
         parts.append(
-            element("text", str(number), x=x, y=_FOOT + 16, class_="label")
+            element("text", str(number), x=x, y=FOOT + 16, class_="label")
         )
     best = math.inf
     for number, score in enumerate(scores, start=1):
@@ -64,7 +56,7 @@ def progress_plot(search: ArmSearch, told: Quantity) -> Markup | None:
         f"{search.arm}: score by trial",
         f"Score of {len(scores)} trials in their order; the best so far ends "
         f"at {told.level(best)}.",
-        _FOOT + 22,
+        FOOT + 22,
         *parts,
         kind="search",
     )

@@ -9,7 +9,7 @@ from .quantity import Quantity, quantity
 from .searches import ArmSearch
 from .svg import drawing, element, percent
 
-_LEFT, _RIGHT, _TOP, _FOOT = 16.0, 96.0, 12.0, 112.0
+LEFT, RIGHT, TOP, FOOT = 16.0, 96.0, 12.0, 112.0
 
 
 def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
@@ -24,26 +24,7 @@ def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
     if axes is None:
         return None
     across, up = axes
-    parts: list[Markup] = []
-    for tick in up.ticks(3):
-        y = up.place(tick)
-        parts += [
-            element(
-                "line",
-                x1=percent(_LEFT),
-                x2=percent(_RIGHT),
-                y1=y,
-                y2=y,
-                class_="grid",
-            ),
-            element(
-                "text",
-                told.level(tick).replace(".0 %", " %"),
-                x=percent(_LEFT - 1.5),
-                y=y + 4,
-                class_="label end",
-            ),
-        ]
+    parts = score_grid(up, told)
     values = _values(search, name)
     labels = (
         [(i, str(v)) for i, v in enumerate(values)]
@@ -56,7 +37,7 @@ def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
                 "text",
                 label,
                 x=percent(across.place(tick)),
-                y=_FOOT + 16,
+                y=FOOT + 16,
                 class_="label",
             )
         )
@@ -88,10 +69,30 @@ def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
     return drawing(
         f"{search.arm}: {name}",
         f"Score of {len(search.tried(name))} trials by {name}; {won}.",
-        _FOOT + 22,
+        FOOT + 22,
         *parts,
         kind="search",
     )
+
+
+def score_grid(up: Axis, told: Quantity) -> list[Markup]:
+    """Returns lines across at round scores, and what they say.
+
+    Args:
+        up: The axis of the score.
+        told: How the score is told.
+    """
+    parts: list[Markup] = []
+    for tick in up.ticks(3):
+        y = up.place(tick)
+        ends = {"x1": percent(LEFT), "x2": percent(RIGHT)}
+        label = told.level(tick).replace(".0 %", " %")
+        place = {"x": percent(LEFT - 1.5), "y": y + 4}
+        parts += [
+            element("line", **ends, y1=y, y2=y, class_="grid"),
+            element("text", label, **place, class_="label end"),
+        ]
+    return parts
 
 
 def search_axes(search: ArmSearch, name: str) -> tuple[Axis, Axis] | None:
@@ -100,16 +101,16 @@ def search_axes(search: ArmSearch, name: str) -> tuple[Axis, Axis] | None:
     scores = [t.score for t in trials if math.isfinite(t.score)]
     if not scores:
         return None
-    up = spanning(scores, _FOOT, _TOP, margin=0.12)
+    up = spanning(scores, FOOT, TOP, margin=0.12)
     values = _values(search, name)
     if values:
-        return Axis(-0.5, len(values) - 0.5, _LEFT, _RIGHT), up
+        return Axis(-0.5, len(values) - 0.5, LEFT, RIGHT), up
     limits = search.ranges.get(name)
     if limits is not None:
-        return Axis(limits.low, limits.high, _LEFT, _RIGHT, limits.log), up
+        return Axis(limits.low, limits.high, LEFT, RIGHT, limits.log), up
     tried = [t.settings[name] for t in trials]
     log = min(tried) > 0 and max(tried) > 20 * min(tried)
-    return spanning(tried, _LEFT, _RIGHT, log=log), up
+    return spanning(tried, LEFT, RIGHT, log=log), up
 
 
 def _values(search: ArmSearch, name: str) -> list:

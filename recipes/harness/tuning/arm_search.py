@@ -109,12 +109,10 @@ class ArmSearch:
     def next_cell(self) -> Cell | None:
         """Returns the next cell to run; None if none is due before a tell."""
         if not self._ready and not self.over:
-            self._ask()
+            trial = self._ask()
+            if trial is not None:
+                self._write(self._journal_row(trial))
         return self._ready.popleft() if self._ready else None
-
-    def awaits(self, cell: str) -> bool:
-        """Whether a cell's row is still to be told."""
-        return any(cell not in t.scores for t in self._of_cell.get(cell, ()))
 
     def tell(self, row: Mapping[str, Any]) -> None:
         """Hands a finished cell's score on to the oracle."""
@@ -128,9 +126,7 @@ class ArmSearch:
         Raises:
             RefusalError: If the oracle asks for something else.
         """
-        write, self._write = self._write, lambda row: None
         trial = self._ask(asked["medians"])
-        self._write = write
         if trial is None or dict(trial.values) != asked["settings"]:
             raise RefusalError(
                 f"the search of {self.arm!r} cannot go on from its journal: "
@@ -193,20 +189,21 @@ class ArmSearch:
             self._of_cell.setdefault(cell.id, []).append(trial)
             self._ready.append(cell)
         self.over = not self.space
-        self._write(
-            {
-                "kind": "trial",
-                "recipe": self._template.recipe,
-                "search": self.id,
-                "arm": self.arm,
-                "trial": trial.number,
-                "settings": values,
-                "cells": [cell.id for cell in trial.cells],
-                "medians": list(budgets[0].medians) if budgets[0] else [],
-                "code": self._template.code,
-            }
-        )
         return trial
+
+    def _journal_row(self, trial: Trial) -> dict[str, Any]:
+        budget = trial.cells[0].budget
+        return {
+            "kind": "trial",
+            "recipe": self._template.recipe,
+            "search": self.id,
+            "arm": self.arm,
+            "trial": trial.number,
+            "settings": trial.values,
+            "cells": [cell.id for cell in trial.cells],
+            "medians": list(budget.medians) if budget else [],
+            "code": self._template.code,
+        }
 
     def _budgets(
         self, own: Mapping[str, Any], known: Sequence[float] | None

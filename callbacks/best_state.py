@@ -100,9 +100,7 @@ def _copies(variables: list[keras.Variable], into: list[Any]) -> list[Any]:
     elif keras.config.backend() == "torch":
         from ._torch import copies
     else:
-        # TensorFlow copies lazily, when the variable is next written to.
-        into.clear()
-        return [ops.copy(variable) for variable in variables]
+        from ._tensorflow import copies
     return copies(variables, into)
 
 

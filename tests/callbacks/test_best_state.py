@@ -47,12 +47,28 @@ def same(arrays, others):
     ]
 
 
+@pytest.fixture
+def accelerator(monkeypatch):
+    """Has TensorFlow's variables taken for those of an accelerator."""
+    monkeypatch.setattr(
+        "keras_regimen.callbacks._tensorflow._on_cpu", lambda tensors: False
+    )
+
+
 # With XLA, TensorFlow may update variables in place. JAX always uses it.
-JIT = [False, True] if keras.backend.backend() == "tensorflow" else ["auto"]
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+JIT = [False, True] if TENSORFLOW else ["auto"]
 
 
 @pytest.mark.parametrize("jit_compile", JIT)
-def test_training_state_comes_back_whole_and_may_come_back_twice(jit_compile):
+@pytest.mark.parametrize(
+    "device", ["cpu", "accelerator"] if TENSORFLOW else ["cpu"]
+)
+def test_training_state_comes_back_whole_and_may_come_back_twice(
+    jit_compile, device, request
+):
+    if device == "accelerator":
+        request.getfixturevalue("accelerator")
     model = small_model(jit_compile=jit_compile)
     train(model)
     best = BestState(training_state=True)
@@ -80,7 +96,9 @@ def test_weights_alone_leave_the_optimizer_where_it_is():
     assert all(same(values(model.optimizer.variables), others))
 
 
-def test_nothing_goes_through_the_host(monkeypatch):
+def test_no_variable_is_asked_for_a_copy_on_the_host(monkeypatch, request):
+    if TENSORFLOW:
+        request.getfixturevalue("accelerator")
     model = small_model()
     model.optimizer.build(model.trainable_variables)
     best = BestState(training_state=True)
@@ -98,14 +116,17 @@ def test_nothing_goes_through_the_host(monkeypatch):
 def address(tensor):
     if keras.backend.backend() == "jax":
         return tensor.unsafe_buffer_pointer()
-    return tensor.data_ptr()
+    return tensor.ctypes.data if TENSORFLOW else tensor.data_ptr()
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() == "tensorflow",
-    reason="TensorFlow's kept tensors are the variables' own until written to.",
+@pytest.mark.parametrize(
+    "size", ["small", "large"] if TENSORFLOW else ["small"]
 )
-def test_memory_of_the_earlier_copy_is_used_again():
+def test_memory_of_the_earlier_copy_is_used_again(size, monkeypatch):
+    if size == "large":  # Copied by several cores.
+        module = "keras_regimen.callbacks._tensorflow"
+        monkeypatch.setattr(f"{module}._LARGE", 0)
+        monkeypatch.setattr(f"{module}._CORES", 3)
     model = small_model()
     train(model)
     best = BestState(training_state=True)
@@ -118,22 +139,19 @@ def test_memory_of_the_earlier_copy_is_used_again():
 
 
 @pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow",
-    reason="The others use the memory of the earlier copy again.",
+    not TENSORFLOW, reason="The others use the memory of the earlier copy."
 )
-def test_earlier_copy_is_let_go_before_the_next_is_made(monkeypatch):
+def test_earlier_copy_is_let_go_before_the_next_is_made(
+    monkeypatch, accelerator
+):
     model = small_model()
     best = BestState()
     best.keep(model)
     earlier = weakref.ref(best.weights[0])
     alive = []
-    copy = keras.ops.copy
-
-    def watched_copy(value):
-        alive.append(earlier() is not None)
-        return copy(value)
-
-    monkeypatch.setattr(keras.ops, "copy", watched_copy)
+    monkeypatch.setattr(
+        "tensorflow.identity", lambda _: alive.append(earlier() is not None)
+    )
     best.keep(model)
     assert alive == [False] * len(model.weights)
 

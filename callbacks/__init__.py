@@ -1,23 +1,33 @@
 """Callbacks: when to stop, which epoch to keep, and what changes meanwhile."""
 
-from .activation_monitor import ActivationMonitor
 from .anneal import Anneal
-from .curvature_monitor import CurvatureMonitor
-from .diagnose import Diagnosis, diagnose
-from .early_stopping import EarlyStopping
-from .fit_diagnosis import FitDiagnosis
-from .gradient_monitor import GradientMonitor
-from .learning_rate_decay import LearningRateDecay
-from .learning_rate_finder import LearningRateFinder
+from .averaging import (
+    SnapshotEnsemble,
+    StochasticWeightAveraging,
+    SwapAveragedWeights,
+)
+from .learning_rate import (
+    LearningRateDecay,
+    LearningRateFinder,
+    ReduceLROnPlateau,
+)
 from .magnitude_pruning import MagnitudePruning
+from .monitors import (
+    ActivationMonitor,
+    CurvatureMonitor,
+    Diagnosis,
+    FitDiagnosis,
+    GradientMonitor,
+    diagnose,
+)
 from .polynomial_sparsity import PolynomialSparsity
-from .prechelt_stopping import PrecheltStopping
-from .reduce_lr_on_plateau import ReduceLROnPlateau
-from .refit_on_all_data import Refit, refit_on_all_data
-from .snapshot_ensemble import SnapshotEnsemble
-from .stochastic_weight_averaging import StochasticWeightAveraging
-from .swap_averaged_weights import SwapAveragedWeights
-from .training_state import TrainingState
+from .resuming import TrainingState
+from .stopping import (
+    EarlyStopping,
+    PrecheltStopping,
+    Refit,
+    refit_on_all_data,
+)
 
 __all__ = [
     "ActivationMonitor",

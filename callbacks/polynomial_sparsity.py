@@ -3,7 +3,7 @@
 from numbers import Real
 from typing import Any
 
-from .stopping_callback import check_count
+from .check_count import check_count
 
 
 class PolynomialSparsity:

@@ -89,7 +89,7 @@ def _named(objective: str) -> Goal:
             f"Received: objective={objective!r}"
         )
     import_keras()
-    from ....callbacks.monitored_metric import metric_direction
+    from ....callbacks.stopping.monitored_metric import metric_direction
 
     direction = word or metric_direction(name) or _usual(name)
     if direction not in ("min", "max"):

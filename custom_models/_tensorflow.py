@@ -50,7 +50,7 @@ def make_epoch(model: keras.Model) -> Callable:
             return logs, None
         return logs, _evaluation(model, test_step, *validation)
 
-    return epoch
+    return _in_order(epoch)
 
 
 def make_validation(model: keras.Model) -> Callable:
@@ -81,6 +81,28 @@ def make_evaluation(model: keras.Model) -> Callable:
         return logs
 
     return evaluation
+
+
+def _in_order(epoch: Callable) -> Callable:
+    """Has all reads of a weight stay before its update.
+
+    TensorFlow's dependency optimization may drop what orders the two where no
+    value does: with a loss that is linear in the prediction, such as a
+    Wasserstein critic's, a layer's gradient was then taken through the layer
+    above as it is after the update.
+    """
+
+    def ordered(*arguments: Any) -> Any:
+        options = tf.config.optimizer
+        name = "dependency_optimization"
+        before = options.get_experimental_options().get(name, True)
+        options.set_experimental_options({name: False})
+        try:
+            return epoch(*arguments)
+        finally:
+            options.set_experimental_options({name: before})
+
+    return ordered
 
 
 def _compiled(model: keras.Model, step: Callable) -> Any:

@@ -656,3 +656,32 @@ def test_a_model_must_be_compiled():
     model = keras.Sequential([keras.Input((6,)), layers.Dense(3)])
     with pytest.raises(ValueError, match="compile"):
         fit_in_memory(model, X, Y)
+
+
+@needs_compiled
+def test_no_gradient_is_taken_through_an_updated_layer():
+    # The loss is linear in the prediction, so that no value orders the upper
+    # layer's update after its use for the lower layer's gradient. TensorFlow's
+    # graph optimization had every other model take the updated one.
+    targets = RNG.normal(size=(23, 2)).astype("float32")
+    wrong = []
+    for seed in range(8):
+        keras.utils.set_random_seed(seed)
+        model = keras.Sequential(
+            [
+                keras.Input((6,)),
+                layers.Dense(4, use_bias=False),
+                layers.Dense(2, use_bias=False),
+            ]
+        )
+        model.compile(
+            keras.optimizers.SGD(1.0),
+            lambda y, p: keras.ops.sum(y * p, axis=-1),
+            jit_compile=False if BACKEND == "tensorflow" else "auto",
+        )
+        lower, upper = model.get_weights()
+        fit(model, X, targets, batch_size=23, verbose=0)
+        expected = lower - X.T @ (targets / 23 @ upper.T)
+        if not np.allclose(model.get_weights()[0], expected, atol=1e-5):
+            wrong.append(seed)
+    assert wrong == []

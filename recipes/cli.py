@@ -7,6 +7,7 @@ Nothing that needs Keras is imported before a command asks for it: `--help`,
 import ast
 import functools
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -395,6 +396,9 @@ def tune(
         _print_json(finite(found.to_json()))
     else:
         console.show(listing.search(found))
+        if not found.of_recipe:
+            rows = f" --out {shlex.quote(str(out))}" if out else ""
+            console.write(f"plots: regimen report {shlex.quote(name)}{rows}")
     if not found.succeeded:
         raise typer.Exit(1)
 
@@ -402,18 +406,24 @@ def tune(
 @app.command()
 @_plainly
 def report(
-    names: Names = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Recipe names, or paths of recipe files; of a model's search "
+            "its name, or what tune was told. Default: all there are."
+        ),
+    ] = None,
     out: Out = None,
     to: Annotated[
         Path, typer.Option(help="Folder that the pages are written to.")
     ] = Path("regimen-report"),
 ) -> None:
     """Writes pages for a browser: what came out, with plots, and an index."""
-    from .harness.evidence import discovery
+    from .harness.report.named import named
     from .harness.report.site import write_site
 
-    names = names or list(discovery.shipped())
-    index, *pages = write_site([discovery.find(n) for n in names], to, out)
+    files, searches = named(names or (), out)
+    index, *pages = write_site(files, to, out, searches)
     count = f"{len(pages)} page{'' if len(pages) == 1 else 's'}"
     print(f"{count} and an index: {index}")
 

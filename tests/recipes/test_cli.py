@@ -155,6 +155,48 @@ def test_status_counts_rows_and_names_broken_lines(measured, tmp_path):
     assert "dice.jsonl, line 13: not JSON" in broken.stderr
 
 
+MODEL = """
+import keras
+import keras_tuner
+
+
+class Flat(keras_tuner.HyperModel):
+    def build(self, hp):
+        rate = hp.Float("rate", 0.01, 0.1, sampling="log")
+        model = keras.Sequential([keras.layers.Dense(3, "softmax")])
+        model.compile(
+            keras.optimizers.SGD(rate), "sparse_categorical_crossentropy"
+        )
+        return model
+"""
+
+
+def test_a_models_search_is_drawn_by_the_name_that_it_says(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_nets.py").write_text(MODEL)
+    options = "--data wine --epochs 1 --trials 2 --rerun 0 --workers 0 --out of"
+    tuned = call("tune", "my_nets.py:Flat", *options.split())
+    assert tuned.exit_code == 0
+    name, command = tuned.stdout.splitlines()[-1].split(": ", 1)
+    assert (name, command) == (
+        "plots",
+        "regimen report my_nets.py:Flat --out of",
+    )
+    drawn = call(*command.split()[1:])
+    assert drawn.stdout == ("1 page and an index: regimen-report/index.html\n")
+    page = (tmp_path / "regimen-report" / "flat.search.html").read_text()
+    assert "The best of 2 trials has a validation loss of" in page
+
+
+def test_a_search_that_is_not_there_is_one_sentence(tmp_path):
+    result = call("report", "my_nets.py:Flat", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "no rows of a search of 'my_nets.py:Flat'" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [["--help"], ["list"], ["status"]], ids=str)
 def test_quick_commands_import_neither_keras_nor_scipy_stats(command):

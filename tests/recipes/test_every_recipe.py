@@ -1,5 +1,6 @@
 """What each recipe of the package keeps, at smoke scale."""
 
+import logging
 import math
 
 import numpy as np
@@ -81,8 +82,11 @@ def test_larger_scales_have_more_seeds(name):
 @pytest.mark.release
 @pytest.mark.parametrize("scale", ["gpu", "full"])
 @pytest.mark.parametrize("name", RECIPES)
-def test_larger_scales_can_be_planned(name, scale):
+def test_larger_scales_can_be_planned(name, scale, caplog):
+    caplog.set_level(logging.DEBUG, make_plan.__module__)
     larger = make_plan(RECIPES[name], code="", scale=scale)
+    # An arm that cannot be built becomes a failed row, and no refusal.
+    assert not caplog.records
     assert {cell.scale for cell in larger.cells} == {scale}
     assert larger.as_declared
 

@@ -24,6 +24,7 @@ class Budget:
             of a cell's identity: going on equals training from the start.
         start: Optional string. The cell whose kept state is gone on from,
             where it is found.
+        start_epochs: Integer. The epochs that this one was trained for.
 
     Example:
 
@@ -37,6 +38,7 @@ class Budget:
     medians: Sequence[float] = ()
     folder: str | None = None
     start: str | None = None
+    start_epochs: int = 0
 
     def identity(self) -> dict[str, Any]:
         """Returns what a cell's numbers depend on."""

@@ -66,6 +66,13 @@ class Cell:
     def id(self) -> str:
         return digest(self._identity())
 
+    @property
+    def work(self) -> int:
+        """The epochs that a search lets it train; 1 where none are said."""
+        if self.budget is None or self.budget.epochs is None:
+            return 1
+        return self.budget.epochs - self.budget.start_epochs
+
     def row(self) -> dict[str, Any]:
         """Returns the beginning of the cell's row of evidence."""
         return {"kind": "cell", "id": self.id, **self._identity()}

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +15,14 @@ from ..refusal import RefusalError
 from . import process
 from . import survey as survey_module
 from .backend import BACKENDS
+from .edited_code import refuse_edited
 from .survey import survey
+from .waiting import waiting_said
 
 _SECONDS_TO_ANSWER = 5.0
 
 # What a scheduler must have as well, since it unpacks what it hands on.
 _OURS = ("python", "keras_regimen", "protocol")
-
-# The code that this process has imported, which it keeps whatever is edited.
-_imported: dict[Path, bytes] = {}
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ class Terms:
         )
         if refusal:
             raise RefusalError(refusal)
-        with _named(worker.address):
+        with named_here():
             process.set_up(self.backend)
 
 
@@ -134,9 +132,7 @@ def script_here(name: str, code: str) -> Path:
         RefusalError: If it cannot be read here, is other code, or was other
             code when this worker imported it.
     """
-    from distributed import get_worker
-
-    with _named(get_worker().address):
+    with named_here():
         try:
             file = find(name)
             found = code_hash(file)
@@ -151,7 +147,12 @@ def script_here(name: str, code: str) -> Path:
                 f"it has other code of {file.stem} (hash {found}, {code} "
                 "here): workers need the same files"
             )
-        _refuse_edited(file)
+    refuse_edited(
+        path
+        for path in code_files(file).values()
+        # It is imported again under its new content's name.
+        if path != file or is_shipped(file)
+    )
     return file
 
 
@@ -159,7 +160,8 @@ def script_here(name: str, code: str) -> Path:
 def connected(address: str, backend: str) -> Iterator[tuple[Any, Terms]]:
     """Connects to a Dask cluster whose workers meet the terms.
 
-    On the way out the connection is closed; the cluster and its workers go on.
+    While there is no worker it waits for one, and says so now and then. On
+    the way out the connection is closed; the cluster and its workers go on.
 
     Args:
         address: String, such as `"tcp://host:8786"`.
@@ -169,20 +171,35 @@ def connected(address: str, backend: str) -> Iterator[tuple[Any, Terms]]:
         The `distributed.Client`, and the `Terms`.
 
     Raises:
-        RefusalError: If nobody answers, there is no worker, or one of them
-            does not meet the terms.
+        RefusalError: If nobody answers, or one of the workers does not meet
+            the terms.
     """
     import distributed
+    from distributed.utils import silence_logging_cmgr
 
     # A client that fails to connect takes ten more seconds to go away.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, _greet(address)).result()
-    with distributed.Client(
-        address, timeout=_SECONDS_TO_ANSWER, set_as_default=False
-    ) as client:
+    with (
+        # What goes wrong becomes a sentence.
+        silence_logging_cmgr("critical", "distributed"),
+        silence_logging_cmgr("critical", "distributed.client"),
+        distributed.Client(
+            address, timeout=_SECONDS_TO_ANSWER, set_as_default=False
+        ) as client,
+    ):
         terms = Terms.here(backend)
-        _survey_all(client, terms, address)
-        yield client, terms
+        with waiting_said(address, client.nthreads):
+            # A cluster that scales by demand starts a worker for a task only.
+            with contextlib.suppress(Exception):
+                client.submit(int, pure=False).result()
+            try:
+                _survey_all(client, terms)
+            except OSError as error:
+                raise RefusalError(
+                    f"the connection to the scheduler at {address!r} is lost"
+                ) from error
+            yield client, terms
 
 
 async def _greet(address: str) -> None:
@@ -212,13 +229,8 @@ async def _greet(address: str) -> None:
         )
 
 
-def _survey_all(client: Any, terms: Terms, address: str) -> None:
+def _survey_all(client: Any, terms: Terms) -> None:
     threads = client.nthreads()
-    if not threads:
-        raise RefusalError(
-            f"the cluster at {address!r} has no workers; start some with "
-            f"`dask worker {address} --nthreads 1`"
-        )
     # Source, for a pickled function needs the same Python and package there.
     source = inspect.getsource(survey_module)
     expression = (
@@ -237,23 +249,13 @@ def _survey_all(client: Any, terms: Terms, address: str) -> None:
             raise RefusalError(refusal)
 
 
-def _refuse_edited(file: Path) -> None:
-    """Refuses code that was edited after this process imported it."""
-    for path in code_files(file).values():
-        if path == file and not is_shipped(file):
-            continue  # It is imported again under its new content's name.
-        content = hashlib.sha256(path.read_bytes()).digest()
-        if _imported.setdefault(path, content) != content:
-            raise RefusalError(
-                f"it still runs {path.name} as it was before its last edit: "
-                "start it again"
-            )
-
-
 @contextlib.contextmanager
-def _named(worker: str) -> Iterator[None]:
-    """Says which worker a refusal is about."""
+def named_here() -> Iterator[None]:
+    """Says which worker a refusal is about: the one that this is called in."""
+    from distributed import get_worker
+
     try:
         yield
     except RefusalError as error:
+        worker = get_worker().address
         raise RefusalError(f"worker {worker} cannot serve: {error}") from error

@@ -41,7 +41,7 @@ def data_parallel(devices: int) -> keras.distribution.DataParallel:
         raise RefusalError(
             f"JAX has {len(found)} device{'s' * (len(found) > 1)} in this "
             f"process, and the strategy needs {devices}: a CPU is split "
-            "before JAX first computes; use worker processes, or ask first"
+            "before JAX first computes; start the process again"
         )
     trainer.JAXEpochIterator._get_distributed_iterator = _laid_out
     return _DataParallel(devices=found[:devices], auto_shard_dataset=False)

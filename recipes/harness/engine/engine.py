@@ -5,6 +5,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,14 @@ from ..quiet_import import import_keras
 from ..refusal import RefusalError
 from . import backend as backends
 from .cell import Cell
-from .cluster import Terms, connected, script_here, script_name
+from .cluster import Terms, connected, named_here, script_here, script_name
 from .computation import Computation
 from .gpus import gpus_of, places
 from .interrupt import interrupt_kept
+from .news import Listener, Score, listening
 from .plan import Plan, make_plan
 from .process import variables, variables_set
-
-# A process is replaced after so many models that could not be reused, since
-# TensorFlow keeps some memory of each, whatever is cleared.
-_MODELS_PER_PROCESS = 100
+from .worker_cell import run_in_worker, run_made, run_sent
 
 # A cell that ended so many workers is given up. Another try costs an import.
 _DEATHS_PER_CELL = 4
@@ -135,7 +134,12 @@ class Engine:
         future = self._client.submit(
             _call, *self._setting, function, *args, pure=False, **kwargs
         )
-        return future.result()
+        try:
+            return future.result()
+        except Exception as error:
+            if lost := _lost(error):
+                raise RefusalError(f"no plan could be made: {lost}") from error
+            raise
 
     def plan(self, file: Path, **options: Any) -> Plan:
         """Returns a recipe's plan, made where Keras is.
@@ -152,22 +156,33 @@ class Engine:
         cells = tuple(replace(cell, file=str(file)) for cell in plan.cells)
         return replace(plan, file=str(file), cells=cells)
 
-    def run(self, cells: Iterable[Cell | None]) -> Iterator[dict[str, Any]]:
+    def run(
+        self, cells: Iterable[Cell | None], listener: Listener | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Yields the row of each cell, in the order in which they finish.
 
         More cells may be handed in while it runs: it takes from `cells`
         whenever a worker is free, and no sooner. A None means that there is
-        no cell before another one has finished.
+        no cell before another one has finished. A listener hears of those
+        that run.
         """
-        if self._here:
-            from .training import run_cell
-
-            for cell in cells:
-                if cell is None:
-                    continue
-                yield run_cell(cell)
-                self._raise_if_interrupted()
+        if self.cluster is None:  # There the workers look.
+            cells = map(_unedited, cells)
+        if not self._here:
+            score = listener.score if listener else None
+            with listening(self._client, listener):
+                yield from self._on_workers(cells, score)
             return
+        from .training import run_cell
+
+        for cell in filter(None, cells):
+            teller = listener.teller(cell.id) if listener else None
+            yield run_cell(cell, teller)
+            self._raise_if_interrupted()
+
+    def _on_workers(
+        self, cells: Iterable[Cell | None], score: Score | None
+    ) -> Iterator[dict[str, Any]]:
         from distributed import as_completed
 
         waiting = iter(cells)
@@ -180,7 +195,7 @@ class Engine:
             for cell in itertools.islice(waiting, max(room, 0)):
                 if cell is None:
                     return
-                future = self._submit(cell)
+                future = self._submit(cell, score)
                 running[future.key] = cell
                 completed.add(future)
 
@@ -218,17 +233,24 @@ class Engine:
         return self.cluster is None and not self.workers
 
     def _places(self) -> int:
-        return len(self._client.nthreads()) if self.cluster else self.workers
+        if self.cluster is None:
+            return self.workers
+        try:
+            return len(self._client.nthreads())
+        except OSError as error:
+            raise _gone(self.cluster, error) from error
 
-    def _submit(self, cell: Cell) -> Any:
-        if self._terms is None or cell.recipe_from is not None:
-            run = _run_cell
+    def _submit(self, cell: Cell, score: Score | None) -> Any:
+        if cell.recipe_from is not None:
+            run = run_made
+        elif self._terms is None:
+            run = run_in_worker
         else:
-            run = _run_sent_cell
+            run = run_sent
             cell = replace(cell, file=script_name(Path(cell.file)))
         key = f"{cell.arm}-{cell.id}"
         return self._client.submit(
-            _call, *self._setting, run, cell, key=key, pure=False
+            _call, *self._setting, run, cell, score, key=key, pure=False
         )
 
 
@@ -340,9 +362,12 @@ def _call(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    if terms is not None:
+    if terms is None:
+        _set_up(computation)
+    else:
         terms.meet()
-    _set_up(computation)
+        with named_here():
+            _set_up(computation)
     return function(*args, **kwargs)
 
 
@@ -359,21 +384,21 @@ def _plan(script: str, code: str, options: dict[str, Any]) -> Plan:
     return make_plan(script_here(script, code), code, **options)
 
 
-def _run_sent_cell(cell: Cell) -> dict[str, Any]:
-    return _run_cell(replace(cell, file=str(script_here(cell.file, cell.code))))
+def _unedited(cell: Cell | None) -> Cell | None:
+    """Refuses a cell whose code was edited since it was planned.
 
-
-def _run_cell(cell: Cell) -> dict[str, Any]:
-    from distributed import get_worker
-
-    from . import training
-
-    row = training.run_cell(cell)
-    worker = get_worker()
-    # Without a nanny nobody would start it again.
-    if training.fresh_models >= _MODELS_PER_PROCESS and worker.nanny:
-        worker.loop.add_callback(worker.close_gracefully, restart=True)
-    return row
+    What is in the file is what runs, and its row would carry the old hash.
+    """
+    if cell is None or not (cell.file and cell.code):
+        return cell
+    file = Path(cell.file)
+    if (found := code_hash(file)) != cell.code:
+        raise RefusalError(
+            f"the code of {file.stem} was edited in the meantime (hash "
+            f"{found}, {cell.code} before): finished cells are kept, and the "
+            "same command runs what it is now"
+        )
+    return cell
 
 
 def _failed(
@@ -385,17 +410,30 @@ def _failed(
     """
     from distributed import KilledWorker
 
-    reason = f"{type(error).__name__}: {error}"
+    reason = _lost(error) or f"{type(error).__name__}: {error}"
     if isinstance(error, RefusalError):
         raise error
+    if cluster is not None and not isinstance(error, KilledWorker):
+        raise _gone(cluster, reason)
+    return {**cell.row(), "status": "failed", "error": reason}
+
+
+def _gone(cluster: str, reason: object) -> RefusalError:
+    return RefusalError(
+        f"the cluster at {cluster!r} could not run a cell ({reason}); "
+        "finished cells are kept, and the same command goes on from here"
+    )
+
+
+def _lost(error: BaseException) -> str | None:
+    """Returns what a task was lost to, or None if it raised by itself."""
+    from distributed import KilledWorker
+
     if isinstance(error, KilledWorker):
-        reason = (
+        return (
             f"it ended {error.allowed_failures + 1} worker processes: out of "
             "memory, or a crash in native code"
         )
-    elif cluster is not None:
-        raise RefusalError(
-            f"the cluster at {cluster!r} could not run a cell ({reason}); "
-            "finished cells are kept, and the same command goes on from here"
-        )
-    return {**cell.row(), "status": "failed", "error": reason}
+    if isinstance(error, CancelledError):
+        return "the connection to the scheduler is lost"
+    return None

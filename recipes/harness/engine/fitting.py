@@ -25,7 +25,9 @@ from .computation import Computation
 from .end_hopeless import EndHopeless
 from .limits import why_refused
 from .memory_rows import MemoryRows
+from .news import Teller
 from .streamed_fit import streamed_fit
+from .tell_epochs import TellEpochs
 
 AnySplits = Splits | StreamedSplits
 
@@ -45,6 +47,7 @@ class Fitting:
         budget: Budget | None = None,
         watch_test: bool = True,
         computation: Computation | None = None,
+        teller: Teller | None = None,
     ):
         budget = budget or Budget()
         self.splits = splits
@@ -63,6 +66,7 @@ class Fitting:
         self.jit = False
         self.undivided = 0
         self.watch_test = watch_test
+        self.teller = teller
         self.rule: EndHopeless | None = None
         if budget.medians and budget.watched is not None:
             self.rule = EndHopeless(
@@ -145,13 +149,11 @@ class Fitting:
         test = self.splits.test if self.watch_test else None
         watch = _TestCurve(test, replicas)
         own = self.callbacks() if callbacks is None else callbacks
-        if self.rule is not None:
-            own = [*own, self.rule]
         arguments = {
             "batch_size": batch_size,
             "epochs": epochs,
             "verbose": 0,
-            "callbacks": [watch, *own],
+            "callbacks": [watch, *own, *self.watchers()],
             "validation_data": validation,
             "validation_batch_size": evaluation_batch,
             "steps_per_epoch": self.steps,
@@ -195,6 +197,28 @@ class Fitting:
         for curve in self.curves.values():
             curve += [math.nan] * (done + ran - len(curve))
 
+    def watchers(self) -> list[keras.callbacks.Callback]:
+        """Returns a search's own callbacks, for the next fit.
+
+        They come last, and see what others have written into the logs.
+        """
+        found: list[keras.callbacks.Callback] = []
+        if self.rule is not None:
+            found.append(self.rule)
+        if self.teller is not None:
+            done = len(self.seconds)
+            found.append(
+                TellEpochs(
+                    self.teller, self.curves, done, self._steps_per_epoch
+                )
+            )
+        return found
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        rows = self.splits.counts["train"]
+        return self.steps or math.ceil(rows / self.batch_size)
+
     def _fitted(
         self, model: keras.Model, x: Any, y: Any, **arguments: Any
     ) -> keras.callbacks.History:
@@ -221,9 +245,7 @@ class Fitting:
         return updates // math.ceil(rows / batch_size)
 
     def figures(self) -> dict[str, Any]:
-        steps = self.steps or math.ceil(
-            self.splits.counts["train"] / self.batch_size
-        )
+        steps = self._steps_per_epoch
         evaluations = self.curves.get("evaluations")
         # The first epoch of a compiled arm pays for the tracing.
         epoch = float(np.median(self.seconds)) if self.seconds else math.nan

@@ -50,8 +50,8 @@ def _made(devices: int) -> Any:
             f"{'s' * (len(found) > 1)} in this process, and the strategy needs "
             f"{devices}"
             + (
-                ": it has computed already, and splits the CPU no more; use "
-                "worker processes, or ask first"
+                ": it has computed already, and splits the CPU no more; start "
+                "the process again"
                 if kind == "CPU"
                 else ""
             )

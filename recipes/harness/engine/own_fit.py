@@ -32,7 +32,6 @@ def fit_own(
     """
     x, y = fitting.splits.train
     watch = _Curves()
-    rule = [fitting.rule] if fitting.rule else []
     # A worker's progress bars would be drawn over the search's own table.
     with contextlib.redirect_stdout(io.StringIO()):
         outcome = own_fit(
@@ -41,7 +40,7 @@ def fit_own(
             x,
             y,
             validation_data=fitting.splits.validation,
-            callbacks=[watch, *rule],
+            callbacks=[watch, *fitting.watchers()],
             epochs=fitting.epochs,
         )
     fitting.jit = bool(model.jit_compile)

@@ -37,6 +37,8 @@ class Plan:
         declared: All claims of the recipe, whatever was chosen of it.
         epochs: How long a run trains by the recipe's defaults; None where it
             trains in a way of its own.
+        returns_score: Whether a model's own `fit` returns what it is judged
+            by, which no curve tells before.
     """
 
     recipe: str
@@ -55,6 +57,7 @@ class Plan:
     computation: Computation = field(default_factory=Computation)
     declared: tuple[Claim | Exact, ...] = ()
     epochs: int | None = None
+    returns_score: bool = False
 
     @property
     def attempt(self) -> str:

@@ -27,6 +27,7 @@ from .error_metric import error_logged
 from .fitting import AnySplits, Fitting, evaluated, single
 from .kept_state import keep_state, load_state
 from .kernel_cache import kernels_kept
+from .news import Teller
 from .own_fit import fit_own
 from .pairing import paired
 from .reuse import drew_unseeded, forget_unseeded, reuse
@@ -36,12 +37,18 @@ from .reuse import drew_unseeded, forget_unseeded, reuse
 fresh_models = 0
 
 
-def run_cell(cell: Cell) -> dict[str, Any]:
+def run_cell(cell: Cell, teller: Teller | None = None) -> dict[str, Any]:
     """Trains one cell and returns its row.
 
     An exception becomes a failed row with its traceback: one cell must not
     stop the others.
+
+    Args:
+        cell: The cell.
+        teller: Optional. Tells how it fares on the way.
     """
+    if teller is not None:
+        teller.begin()
     cost = Cost()
     row = cell.row()
     keep_default_seeds()
@@ -51,7 +58,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         if recipe.measure is not None:
             figures = _measured(recipe.measure, hp, cell)
         else:
-            figures = _trained(recipe, hp, cell)
+            figures = _trained(recipe, hp, cell, teller)
         if not cell.lenient:
             _refuse_unused(hp, cell)
         row |= {"status": "done", "hyperparameters": hp.resolved(), **figures}
@@ -99,7 +106,9 @@ def _measured(measure: Callable, hp: HyperParameters, cell: Cell) -> dict:
     return {"values": _plain_numbers(values, "measure")}
 
 
-def _trained(recipe: Recipe, hp: HyperParameters, cell: Cell) -> dict:
+def _trained(
+    recipe: Recipe, hp: HyperParameters, cell: Cell, teller: Teller | None
+) -> dict:
     global fresh_models
     settings = recipe.at(cell.scale)
     source = cell.source or data_source.condition(settings.data, cell.data)
@@ -121,6 +130,7 @@ def _trained(recipe: Recipe, hp: HyperParameters, cell: Cell) -> dict:
         cell.budget,
         recipe.reports_test,
         computation,
+        teller,
     )
     with kernels_kept():
         keras.utils.set_random_seed(cell.seed)

@@ -25,24 +25,43 @@ _NO_NUMBERS = {"claims", "arms", "seeds"}
 _HARNESS = f"{PACKAGE_NAME}.recipes.harness"
 
 
-def code_hash(file: Path, package: Path = PACKAGE) -> str:
+def code_hash(
+    file: Path, package: Path = PACKAGE, home: Path | None = None
+) -> str:
     """Returns 16 hexadecimal digits that stand for a recipe's code.
 
     Args:
         file: The recipe's script. Its own name and place don't count.
         package: The folder of `keras_regimen`.
+        home: As of `code_files`.
 
     Raises:
         RefusalError: If a file is no Python, with the file and the line.
     """
-    (_, own), *others = code_files(file, package).items()
-    digest = hashlib.sha256(_read(own).text.encode())
-    for name, other in others:
-        digest.update(f"\n{name}\n{_read(other).text}".encode())
-    return digest.hexdigest()[:16]
+    (_, own), *others = code_files(file, package, home).items()
+    return _digest(_read(own).text, others)
 
 
-def code_files(file: Path, package: Path = PACKAGE) -> dict[str, Path]:
+def imports_hash(
+    file: Path, package: Path = PACKAGE, home: Path | None = None
+) -> str:
+    """Returns 16 hexadecimal digits that stand for what a file imports.
+
+    Args:
+        file: A script or a module, whose own code doesn't count.
+        package: The folder of `keras_regimen`.
+        home: As of `code_files`.
+
+    Raises:
+        RefusalError: If a file is no Python, with the file and the line.
+    """
+    _, *others = code_files(file, package, home).items()
+    return _digest("", others)
+
+
+def code_files(
+    file: Path, package: Path = PACKAGE, home: Path | None = None
+) -> dict[str, Path]:
     """Returns the files that a recipe's numbers depend on, by name.
 
     The recipe comes first, then the others in the order of their names. A
@@ -52,6 +71,8 @@ def code_files(file: Path, package: Path = PACKAGE) -> dict[str, Path]:
     Args:
         file: The recipe's script.
         package: The folder of `keras_regimen`.
+        home: The folder that a user's own file finds its imports from; by
+            default the one that it lies in.
 
     Raises:
         RefusalError: If a file is no Python, with the file and the line.
@@ -59,7 +80,10 @@ def code_files(file: Path, package: Path = PACKAGE) -> dict[str, Path]:
     file, package = file.resolve(), package.resolve()
     # What `import helper` finds beside a user's own recipe. Recipes of the
     # package import one another by their full name.
-    home = None if file.is_relative_to(package / "recipes") else file.parent
+    if file.is_relative_to(package / "recipes"):
+        home = None
+    else:
+        home = (home or file.parent).resolve()
     found, waiting = {file}, [file]
     while waiting:
         for target in _imported_files(waiting.pop(), package, home):
@@ -71,10 +95,19 @@ def code_files(file: Path, package: Path = PACKAGE) -> dict[str, Path]:
     def name(found_file: Path) -> str:
         if home and found_file.is_relative_to(home):
             return found_file.relative_to(home).as_posix()
+        if not found_file.is_relative_to(package):
+            return found_file.name  # A relative import out of `home`.
         return f"{PACKAGE_NAME}/{found_file.relative_to(package).as_posix()}"
 
     others = sorted((name(other), other) for other in found - {file})
-    return {file.name: file, **dict(others)}
+    return {name(file) if home else file.name: file, **dict(others)}
+
+
+def _digest(own: str, others: Iterable[tuple[str, Path]]) -> str:
+    digest = hashlib.sha256(own.encode())
+    for name, other in others:
+        digest.update(f"\n{name}\n{_read(other).text}".encode())
+    return digest.hexdigest()[:16]
 
 
 class _Import(NamedTuple):

@@ -136,7 +136,9 @@ def read_dossier(file: Path, out: Path | None = None) -> Dossier:
         verdict=verdict,
         verdicts=verdicts,
         cells=cells,
-        searches=searches_of(current, objective(verdict), ranges),
+        searches=searches_of(
+            current, objective(verdict), ranges, _direction(verdict)
+        ),
         stale_searches=len(found) - len(current),
         problems=[*problems, *more_problems],
     )
@@ -165,11 +167,21 @@ def objective(verdict: Row | None) -> Any:
 
     The first claim's that has one, as the search itself chooses.
     """
-    for claim in verdict["claims"] if verdict else ():
-        found = metric_of_label(claim["metric"]).objective
-        if found is not None:
-            return found
-    return metric_of_label("final val_loss")
+    claim = _searched_claim(verdict)
+    if claim is None:
+        return metric_of_label("final val_loss")
+    return metric_of_label(claim["metric"]).objective
+
+
+def _direction(verdict: Row | None) -> str:
+    claim = _searched_claim(verdict)
+    return "max" if claim and claim.get("better") == "higher" else "min"
+
+
+def _searched_claim(verdict: Row | None) -> Row | None:
+    claims = verdict["claims"] if verdict else ()
+    found = (c for c in claims if metric_of_label(c["metric"]).objective)
+    return next(found, None)
 
 
 def _behind(verdict: Row, cells: Sequence[Row]) -> list[Row]:

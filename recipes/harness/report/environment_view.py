@@ -1,9 +1,10 @@
 """What a recipe ran on: versions, device, code, data."""
 
 from .dossier import Dossier
+from .search_dossier import SearchDossier
 
 
-def environment_view(dossier: Dossier) -> list[tuple[str, str]]:
+def environment_view(dossier: Dossier | SearchDossier) -> list[tuple[str, str]]:
     cells = dossier.cells
     if not cells:
         return []

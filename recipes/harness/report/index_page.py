@@ -5,6 +5,8 @@ from typing import Any
 
 from .claim_view import claim_view
 from .dossier import Dossier
+from .search_dossier import SearchDossier
+from .search_page import summary
 from .templates import digest_of, fill, part
 from .words import seconds
 
@@ -24,9 +26,16 @@ _NONE = "no verdict yet"
 _FALSE = 0.025
 
 
-def index_page(dossiers: Sequence[Dossier]) -> str:
-    """Returns the index as HTML, with all that it needs in it."""
-    script = part("index.js")
+def index_page(
+    dossiers: Sequence[Dossier], searches: Sequence[SearchDossier] = ()
+) -> str:
+    """Returns the index as HTML, with all that it needs in it.
+
+    Args:
+        dossiers: Of the recipes.
+        searches: Of models.
+    """
+    script = part("index.js") if dossiers else ""
     recipes = [_recipe(dossier) for dossier in dossiers]
     words = {line["word"] or _NONE for r in recipes for line in r["lines"]}
     times = [d.verdict.get("time", "") for d in dossiers if d.verdict]
@@ -36,6 +45,7 @@ def index_page(dossiers: Sequence[Dossier]) -> str:
         script=script,
         script_digest=digest_of(script),
         recipes=recipes,
+        searches=[(dossier, *summary(dossier)) for dossier in searches],
         choices=[
             ("topic", "Topic", sorted({d.source.topic for d in dossiers})),
             (

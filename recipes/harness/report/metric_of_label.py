@@ -1,6 +1,10 @@
 """From the label that a row holds back to the metric that reads cells."""
 
+import math
 import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from ..contract.metrics import (
     Metric,
@@ -10,6 +14,9 @@ from ..contract.metrics import (
     steps_to,
     value,
 )
+from ..engine.budget import OBJECTIVE
+
+Row = Mapping[str, Any]
 
 
 def metric_of_label(label: str) -> Metric:
@@ -34,4 +41,26 @@ def metric_of_label(label: str) -> Metric:
         return steps_to(match[2], float(match[3]), count=match[1])
     if match := re.fullmatch(r"(\w+) gap \(test - train\)", label):
         return gap(match[1])
+    if match := re.fullmatch(r"best (\w+)", label):
+        return Metric(label, partial(_highest, match[1]), _continuous)
+    if label == "val_loss":
+        return Metric(label, _own_or_lowest, _continuous)
     return value(label)
+
+
+def _highest(name: str, row: Row) -> float:
+    curve = [v for v in row["curves"][name] if math.isfinite(v)]
+    return max(curve, default=math.nan)
+
+
+def _own_or_lowest(row: Row) -> float:
+    """Returns what a HyperModel's own `fit` gave, else the best epoch's."""
+    values = row.get("values") or {}
+    for name in (OBJECTIVE, "val_loss"):
+        if name in values:
+            return values[name]
+    return at_best_epoch("val_loss", monitor="val_loss").read(row)
+
+
+def _continuous(row: Row) -> float:
+    return 0.0

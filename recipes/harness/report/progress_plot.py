@@ -4,15 +4,18 @@ import math
 
 from markupsafe import Markup
 
-from .axis import Axis, spanning
-from .quantity import Quantity
-from .search_plot import FOOT, LEFT, RIGHT, TOP, score_grid
+from .axis import Axis
+from .quantity import TIMES, Quantity
+from .search_plot import FOOT, LEFT, RIGHT, score_axis, score_grid
 from .searches import ArmSearch
 from .svg import drawing, element, percent
 
 
 def progress_plot(search: ArmSearch, told: Quantity) -> Markup | None:
     """Returns a dot a trial and a line for the best; None if none has a score.
+
+    A trial without a score has a cross at the foot, and one that was ended an
+    empty dot; the line passes over what cannot win.
 
     Args:
         search: The search of one arm.
@@ -23,35 +26,43 @@ def progress_plot(search: ArmSearch, told: Quantity) -> Markup | None:
     if not finite:
         return None
     across = Axis(0.5, len(scores) + 0.5, LEFT, RIGHT)
-    up = spanning(finite, FOOT, TOP, margin=0.12)
+    up = score_axis(finite, told)
     parts = score_grid(up, told)
     for number in sorted({1, len(scores)}):
+        label = search.trials[number - 1].number or str(number)
         x = percent(across.place(number))
-        parts.append(
-            element("text", str(number), x=x, y=FOOT + 16, class_="label")
-        )
-    best = math.inf
-    for number, score in enumerate(scores, start=1):
+        parts.append(element("text", label, x=x, y=FOOT + 16, class_="label"))
+    contenders = search.contenders
+    best = None
+    for number, trial in enumerate(search.trials, start=1):
         begin, end = across.place(number - 0.5), across.place(number + 0.5)
-        if score < best:
-            if math.isfinite(best):
+        score = trial.score
+        if trial in contenders and (
+            best is None or search.sign * score < search.sign * best
+        ):
+            if best is not None:
                 parts.append(_line(begin, begin, up.place(best), up, score))
             best = score
-        if math.isfinite(best):
+        if best is not None:
             parts.append(_line(begin, end, up.place(best), up, best))
-    for number, score in enumerate(scores, start=1):
-        if math.isfinite(score):
-            title = element("title", f"trial {number}: {told.level(score)}")
+    for number, trial in enumerate(search.trials, start=1):
+        x = percent(across.place(number))
+        name = f"trial {trial.number or number}"
+        if math.isfinite(trial.score):
             parts.append(
                 element(
                     "circle",
-                    title,
-                    cx=percent(across.place(number)),
-                    cy=up.place(score),
+                    element("title", f"{name}: {told.level(trial.score)}"),
+                    cx=x,
+                    cy=up.place(trial.score),
                     r=3.2,
-                    class_="trial",
+                    class_="trial ended" if trial.ended else "trial",
                 )
             )
+        else:
+            title = element("title", f"{name}: no score")
+            place = {"x": x, "y": FOOT - 2, "class_": "missing"}
+            parts.append(element("text", TIMES, title, **place))
     return drawing(
         f"{search.arm}: score by trial",
         f"Score of {len(scores)} trials in their order; the best so far ends "

@@ -112,6 +112,9 @@ def quantity(label: str, smallest: float | None = None) -> Quantity:
     if match := re.fullmatch(r"(\w+) at the best (\w+)", label):
         when = f"at the epoch with the best {_named(match[2])[0]}"
         return Quantity(*_named(match[1]), smallest, when)
+    if match := re.fullmatch(r"(?:best )?(val_\w+)", label):
+        # What a search goes by without a claim.
+        return Quantity(*_named(match[1]), smallest, "at its best epoch")
     return Quantity(label.replace("_", " "), smallest=smallest)
 
 

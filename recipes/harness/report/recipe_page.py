@@ -9,6 +9,7 @@ from .commands import commands
 from .curves_view import curves_view
 from .dossier import Dossier
 from .environment_view import environment_view
+from .failures_view import failures_view
 from .quantity import MISSING
 from .search_view import search_view
 from .templates import digest_of, fill, part
@@ -35,7 +36,7 @@ def recipe_page(dossier: Dossier) -> str:
         else [],
         arms=[arms_view(dossier, c) for c in dossier.conditions],
         searches=search_view(dossier),
-        failures=_failures(dossier),
+        failures=failures_view(dossier.failed),
         environment=environment_view(dossier),
         commands=commands(dossier),
         history=_history(dossier),
@@ -64,29 +65,6 @@ def _waiting(dossier: Dossier) -> str | None:
         f"No verdict yet: {some} finished, over "
         f"{seeds} {'seed' if seeds == 1 else 'seeds'}. {reason}"
     )
-
-
-def _failures(dossier: Dossier) -> list[dict[str, Any]]:
-    reasons: dict[str, list[Row]] = {}
-    for row in dossier.failed:
-        reasons.setdefault(row.get("error") or "no reason given", []).append(
-            row
-        )
-    return [
-        {
-            "error": error,
-            "places": [
-                " / ".join(
-                    part
-                    for part in (row["data"], row["arm"], f"seed {row['seed']}")
-                    if part
-                )
-                for row in rows
-            ],
-            "traceback": rows[0].get("traceback"),
-        }
-        for error, rows in reasons.items()
-    ]
 
 
 def _history(dossier: Dossier) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The trials of a search: score against one hyperparameter."""
 
 import math
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -10,6 +11,8 @@ from .searches import ArmSearch
 from .svg import drawing, element, percent
 
 LEFT, RIGHT, TOP, FOOT = 16.0, 96.0, 12.0, 112.0
+# A loss that spans more than this ratio, as one does where a trial diverges.
+_LOG_FROM = 30.0
 
 
 def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
@@ -20,14 +23,14 @@ def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
         name: String. The hyperparameter.
         told: How the score is told.
     """
-    axes = search_axes(search, name)
+    axes = search_axes(search, name, told)
     if axes is None:
         return None
     across, up = axes
     parts = score_grid(up, told)
     values = _values(search, name)
     labels = (
-        [(i, str(v)) for i, v in enumerate(values)]
+        [(i, _told(v)) for i, v in enumerate(values)]
         if values
         else [(t, quantity("").level(t)) for t in across.ticks(3)]
     )
@@ -47,6 +50,7 @@ def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
             continue
         value = trial.settings[name]
         x = values.index(value) if values else value
+        kind = "trial ended" if trial.ended else "trial"
         parts.append(
             element(
                 "circle",
@@ -57,7 +61,7 @@ def search_plot(search: ArmSearch, name: str, told: Quantity) -> Markup | None:
                 cx=percent(across.place(x)),
                 cy=up.place(trial.score),
                 r=5.0 if trial is best else 3.2,
-                class_="best" if trial is best else "trial",
+                class_="best" if trial is best else kind,
             )
         )
     won = (
@@ -87,7 +91,7 @@ def score_grid(up: Axis, told: Quantity) -> list[Markup]:
         y = up.place(tick)
         ends = {"x1": percent(LEFT), "x2": percent(RIGHT)}
         label = told.level(tick).replace(".0 %", " %")
-        place = {"x": percent(LEFT - 1.5), "y": y + 4}
+        place = {"x": percent(LEFT - 2.5), "y": y + 4}
         parts += [
             element("line", **ends, y1=y, y2=y, class_="grid"),
             element("text", label, **place, class_="label end"),
@@ -95,18 +99,32 @@ def score_grid(up: Axis, told: Quantity) -> list[Markup]:
     return parts
 
 
-def search_axes(search: ArmSearch, name: str) -> tuple[Axis, Axis] | None:
+def score_axis(scores: Sequence[float], told: Quantity) -> Axis:
+    """Returns the axis of the score; by ratios where a loss spans many.
+
+    Args:
+        scores: Finite, one or more.
+        told: How the score is told.
+    """
+    rate = told.unit == "point"
+    log = not rate and 0 < _LOG_FROM * min(scores) < max(scores)
+    return spanning(scores, FOOT, TOP, log=log, margin=0.12)
+
+
+def search_axes(
+    search: ArmSearch, name: str, told: Quantity
+) -> tuple[Axis, Axis] | None:
     """Returns the axes of `search_plot`, across and up."""
     trials = search.tried(name)
     scores = [t.score for t in trials if math.isfinite(t.score)]
     if not scores:
         return None
-    up = spanning(scores, FOOT, TOP, margin=0.12)
+    up = score_axis(scores, told)
     values = _values(search, name)
     if values:
         return Axis(-0.5, len(values) - 0.5, LEFT, RIGHT), up
     limits = search.ranges.get(name)
-    if limits is not None:
+    if limits is not None and not limits.values:
         return Axis(limits.low, limits.high, LEFT, RIGHT, limits.log), up
     tried = [t.settings[name] for t in trials]
     log = min(tried) > 0 and max(tried) > 20 * min(tried)
@@ -114,8 +132,11 @@ def search_axes(search: ArmSearch, name: str) -> tuple[Axis, Axis] | None:
 
 
 def _values(search: ArmSearch, name: str) -> list:
-    """Returns the choices, where they are words and not figures."""
+    """Returns the choices, where they are words or counted out."""
+    limits = search.ranges.get(name)
     tried = [t.settings[name] for t in search.tried(name)]
+    if limits is not None and {*limits.values} >= {*tried}:
+        return list(limits.values)
     if all(
         isinstance(v, int | float) and not isinstance(v, bool) for v in tried
     ):

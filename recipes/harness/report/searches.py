@@ -10,33 +10,12 @@ from typing import Any
 
 from ..contract.metrics import Metric
 from ..evidence.source import parse
+from .search_range import Range, range_of
 
 Row = Mapping[str, Any]
 
 # Where the seeds of re-runs start; those of trials start at 1000.
 FIRST_RERUN_SEED = 2000
-
-
-@dataclass(frozen=True)
-class Range:
-    """Where a script lets a search look for a hyperparameter.
-
-    Args:
-        low: Its smallest value.
-        high: Its largest value.
-        log: Whether it is sampled by ratios.
-    """
-
-    low: float
-    high: float
-    log: bool = False
-
-    def at_edge(self, value: float) -> bool:
-        """Whether a value is in the outermost 2 % of the range."""
-        low, high = self.low, self.high
-        if self.log:
-            value, low, high = map(math.log, (value, low, high))
-        return min(value - low, high - value) < 0.02 * (high - low)
 
 
 @dataclass(frozen=True)
@@ -49,6 +28,11 @@ class Trial:
         runs: How many.
         rerun: The mean over fresh seeds, where it ran again.
         reruns: How many fresh seeds.
+        number: The oracle's number of it, where that is known.
+        scores: The score of each run; NaN if it has none.
+        failed: How many runs failed.
+        ended: Whether a run was ended for being hopeless; it cannot win.
+        epochs: What Hyperband let it train, 0 elsewhere.
     """
 
     settings: Mapping[str, Any]
@@ -56,6 +40,11 @@ class Trial:
     runs: int
     rerun: float = math.nan
     reruns: int = 0
+    number: str = ""
+    scores: Sequence[float] = ()
+    failed: int = 0
+    ended: bool = False
+    epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,8 @@ class ArmSearch:
         data: String. The condition.
         names: What was searched.
         trials: All points, in the order of their rows.
-        ranges: The declared range of each name, where it is written out.
+        ranges: The range of each name, where it is known.
+        direction: `"min"` or `"max"`: which way a score is better.
     """
 
     arm: str
@@ -75,24 +65,42 @@ class ArmSearch:
     names: Sequence[str]
     trials: Sequence[Trial]
     ranges: Mapping[str, Range]
+    direction: str = "min"
+
+    @property
+    def sign(self) -> int:
+        """What makes the better of two scores the lower one."""
+        return -1 if self.direction == "max" else 1
 
     def tried(self, name: str) -> list[Trial]:
         """The trials that a hyperparameter had a value in."""
         return [t for t in self.trials if t.settings.get(name) is not None]
 
     @property
+    def contenders(self) -> list[Trial]:
+        """The trials that may win, in their order.
+
+        Those with all runs and a score, none of them ended, which trained as
+        long as any.
+        """
+        most = max((trial.runs for trial in self.trials), default=0)
+        whole = [
+            t
+            for t in self.trials
+            if t.runs == most and math.isfinite(t.score) and not t.ended
+        ]
+        longest = max((trial.epochs for trial in whole), default=0)
+        return [trial for trial in whole if trial.epochs == longest]
+
+    @property
     def best(self) -> Trial | None:
-        """The point of the lowest score, among those with all runs.
+        """The contender of the best score.
 
         Error rates tie often: the one that the search chose ran again.
         """
-        most = max(trial.runs for trial in self.trials)
-        whole = [
-            t for t in self.trials if t.runs == most and math.isfinite(t.score)
-        ]
         return min(
-            whole,
-            key=lambda trial: (round(trial.score, 9), -trial.reruns),
+            self.contenders,
+            key=lambda t: (self.sign * round(t.score, 9), -t.reruns),
             default=None,
         )
 
@@ -102,20 +110,19 @@ class ArmSearch:
         best = self.best
         if best is None:
             return []
-        return [
-            f"{self.arm}: the best {name}, {best.settings[name]:.4g}, lies at "
-            f"an end of its range ({limits.low:.4g} to {limits.high:.4g}); a "
-            "wider one may hold a better value."
+        told = (
+            limits.warning(name, best.settings.get(name), self.arm)
             for name, limits in self.ranges.items()
-            if best.settings.get(name) is not None
-            and limits.at_edge(best.settings[name])
-        ]
+        )
+        return [sentence for sentence in told if sentence]
 
 
 def searches_of(
     rows: Iterable[Row],
     metric: Metric,
     ranges: Mapping[str, Range] | None = None,
+    direction: str = "min",
+    asked: Sequence[Row] = (),
 ) -> list[ArmSearch]:
     """Returns the searches that rows hold, by data condition and arm.
 
@@ -123,16 +130,28 @@ def searches_of(
         rows: Rows of a search; the latest of a cell counts.
         metric: What a trial is judged by.
         ranges: As `declared_ranges` returns them.
+        direction: `"min"` or `"max"`: which way the metric is better.
+        asked: Rows of the journal, where trials are told by it: their
+            numbers, their order and all that was searched.
     """
     latest = {row["id"]: row for row in rows if row["kind"] == "cell"}
+    numbers = {id_: row["trial"] for row in asked for id_ in row["cells"]}
+    first = [latest[id_] for id_ in numbers if id_ in latest]
     groups: dict[tuple[str, str], dict[str, list[Row]]] = {}
-    for row in latest.values():
+    for row in {row["id"]: row for row in [*first, *latest.values()]}.values():
         group = groups.setdefault((row["data"], row["arm"]), {})
-        # Hyperband tries a point with more and more epochs.
-        point = [sorted(row["settings"].items()), row.get("allowance")]
+        point = [sorted(row["settings"].items()), _epochs(row)]
         group.setdefault(str(point), []).append(row)
+    searched = list(dict.fromkeys(n for row in asked for n in row["settings"]))
     return [
-        _arm_search(data, arm, list(points.values()), metric, ranges or {})
+        ArmSearch(
+            arm,
+            data,
+            names := searched or _varied(list(points.values())),
+            [_trial(rows, names, metric, numbers) for rows in points.values()],
+            ranges or {},
+            direction,
+        )
         for (data, arm), points in groups.items()
     ]
 
@@ -140,72 +159,90 @@ def searches_of(
 def declared_ranges(file: Path) -> dict[str, Range]:
     """Returns the ranges that a script writes out as literals, by name.
 
-    Only those of `hp.Float` and `hp.Int`; a name that is asked for with two
-    ranges has none.
+    Those of `hp.Float`, `hp.Int` and, where it has an order, `hp.Choice`; a
+    name that is asked for with two ranges has none.
     """
     found: dict[str, set[Range]] = {}
     for node in ast.walk(parse(file.read_bytes(), file)):
         match node:
             case ast.Call(
-                func=ast.Attribute(value=ast.Name("hp"), attr="Float" | "Int"),
+                func=ast.Attribute(value=ast.Name("hp"), attr=kind),
                 args=[ast.Constant(str(name)), *_],
-            ):
-                limits = _range(node)
+            ) if kind in _ARGUMENTS:
+                limits = _range(kind, node)
                 if limits is not None:
                     found.setdefault(name, set()).add(limits)
     return {name: r.pop() for name, r in found.items() if len(r) == 1}
 
 
-def _range(call: ast.Call) -> Range | None:
-    given: dict[str, Any] = dict(
-        zip(("name", "min_value", "max_value"), call.args, strict=False)
-    )
+_NUMBER = ("name", "min_value", "max_value", "step", "sampling")
+_ARGUMENTS = {
+    "Float": _NUMBER,
+    "Int": _NUMBER,
+    "Choice": ("name", "values", "ordered"),
+}
+
+
+def _range(kind: str, call: ast.Call) -> Range | None:
+    given: dict[str, Any] = dict(zip(_ARGUMENTS[kind], call.args, strict=False))
     given |= {k.arg: k.value for k in call.keywords if k.arg}
     try:
-        low, high = (
-            float(ast.literal_eval(given[end]))
-            for end in ("min_value", "max_value")
-        )
-    except (KeyError, ValueError, TypeError):
+        config = {
+            name: ast.literal_eval(given[name])
+            for name in _ARGUMENTS[kind]
+            if name in given
+        }
+        if kind == "Choice":
+            # As KerasTuner does: numbers have an order unless told otherwise.
+            numbers = all(isinstance(v, int | float) for v in config["values"])
+            config.setdefault("ordered", numbers)
+        return range_of({"kind": kind, **config})
+    except (KeyError, ValueError, TypeError, IndexError):
         return None
-    sampling = getattr(given.get("sampling"), "value", "linear")
-    log = sampling == "log" and low > 0
-    return Range(low, high, log) if low < high else None
 
 
-def _arm_search(
-    data: str,
-    arm: str,
-    points: Sequence[Sequence[Row]],
-    metric: Metric,
-    ranges: Mapping[str, Range],
-) -> ArmSearch:
+def _varied(points: Sequence[Sequence[Row]]) -> list[str]:
+    """Returns the names that have more than one value."""
     settings = [point[0]["settings"] for point in points]
-    names = [
+    return [
         name
         for name in dict.fromkeys(n for s in settings for n in s)
         if len({str(s.get(name)) for s in settings}) > 1
     ]
-    trials = []
-    for point in points:
-        searched = [r for r in point if r["seed"] < FIRST_RERUN_SEED]
-        again = [r for r in point if r["seed"] >= FIRST_RERUN_SEED]
-        trials.append(
-            Trial(
-                {name: point[0]["settings"].get(name) for name in names},
-                _mean(metric, searched),
-                len(searched),
-                _mean(metric, again),
-                len(again),
-            )
-        )
-    return ArmSearch(arm, data, names, trials, ranges)
 
 
-def _mean(metric: Metric, rows: Sequence[Row]) -> float:
-    if not rows or any(row["status"] != "done" for row in rows):
+def _trial(
+    rows: Sequence[Row],
+    names: Sequence[str],
+    metric: Metric,
+    numbers: Mapping[str, str],
+) -> Trial:
+    searched = [r for r in rows if r["seed"] < FIRST_RERUN_SEED]
+    scores = [_score(metric, row) for row in searched]
+    again = [_score(metric, r) for r in rows if r["seed"] >= FIRST_RERUN_SEED]
+    return Trial(
+        settings={name: rows[0]["settings"].get(name) for name in names},
+        score=statistics.fmean(scores) if scores else math.nan,
+        runs=len(scores),
+        rerun=statistics.fmean(again) if again else math.nan,
+        reruns=len(again),
+        number=next((numbers[r["id"]] for r in rows if r["id"] in numbers), ""),
+        scores=scores,
+        failed=sum(row["status"] == "failed" for row in searched),
+        ended=any("ended" in row for row in searched),
+        epochs=_epochs(rows[0]),
+    )
+
+
+def _epochs(row: Row) -> int:
+    """Returns what Hyperband let a run train; more and more, at one point."""
+    return int((row.get("allowance") or {}).get("epochs") or 0)
+
+
+def _score(metric: Metric, row: Row) -> float:
+    if row["status"] != "done":
         return math.nan
     try:
-        return statistics.fmean(metric.read(row) for row in rows)
+        return float(metric.read(row))
     except (LookupError, TypeError):
         return math.nan

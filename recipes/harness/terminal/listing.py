@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _PADDING = 3
 
+# Errors of a search that are told; its rows have them all.
+_ERRORS = 3
+
 
 def recipes(entries: Sequence[Entry]) -> RenderableType:
     """Returns the table of `regimen list`."""
@@ -171,6 +174,11 @@ def search(found: "Search") -> RenderableType:
         ),
     ]
     parts += [Text(warning, "yellow") for warning in found.edge_warnings]
+    errors = list(found.failures.items())
+    parts += [
+        Text(f"{count} run{'s' * (count > 1)} failed: {error}", "red")
+        for error, count in errors[:_ERRORS]
+    ]
     searched = any(best["hyperparameters"] for best in found.best.values())
     if found.of_recipe and searched:
         tip = "Put the best settings into `tuned=` of each arm, then run."

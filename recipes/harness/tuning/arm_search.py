@@ -2,8 +2,8 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,14 @@ from ..engine.median_rule import medians
 from ..engine.plan import Plan
 from ..refusal import RefusalError
 from .goal import Goal
-from .oracle import FACTOR, ask, make_oracle, planned_trials, searched_values
+from .oracle import (
+    FACTOR,
+    ask,
+    make_oracle,
+    planned_trials,
+    planned_work,
+    searched_values,
+)
 from .space import edge_warnings
 from .trial import Trial
 
@@ -38,6 +45,7 @@ class Options:
         epochs: Optional integer. Hyperband's longest training.
         median_rule: Whether hopeless runs are ended.
         states: Folder for the states that Hyperband goes on from.
+        called: What the journal says besides of how the search was called.
     """
 
     tuner: str
@@ -48,6 +56,7 @@ class Options:
     epochs: int | None
     median_rule: bool
     states: Path
+    called: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ArmSearch:
@@ -87,24 +96,24 @@ class ArmSearch:
             options.epochs,
         )
         self.planned = planned_trials(self._oracle) if self.space else 1
+        self._work = planned_work(self._oracle) if self.space else 1
         self._asked: dict[str, Any] = {}  # The oracle's own trials.
         self._of_cell: dict[str, list[Trial]] = {}
         self._ready: deque[Cell] = deque()
         self._curves: list[list[float]] = []
-        self.id = digest(
-            [
-                self._template.row(),
-                self.space,
-                options.tuner,
-                options.trials,
-                options.seeds,
-                options.seed,
-                self.goal.label,
-                self.goal.direction,
-                options.epochs,
-                options.median_rule,
-            ]
-        )
+        # In the order that the id is made in.
+        self._about = {
+            "space": self.space,
+            "tuner": options.tuner,
+            "trials": options.trials,
+            "seeds": options.seeds,
+            "seed": options.seed,
+            "objective": self.goal.label,
+            "direction": self.goal.direction,
+            "epochs": options.epochs,
+            "median_rule": options.median_rule,
+        }
+        self.id = digest([self._template.row(), *self._about.values()])
 
     def next_cell(self) -> Cell | None:
         """Returns the next cell to run; None if none is due before a tell."""
@@ -152,6 +161,36 @@ class ArmSearch:
             whole, key=lambda t: (self._sign * t.score, t.number), default=None
         )
 
+    def trial_of(self, cell: Cell) -> Trial:
+        """Returns the first trial that a cell is a run of."""
+        return self._of_cell[cell.id][0]
+
+    def ahead(self, rerun: int, known: Container[str]) -> tuple[int, float]:
+        """Returns how many runs are to come, and how much work they are.
+
+        Args:
+            rerun: Integer. Fresh seeds for the best.
+            known: The ids of cells whose rows are known.
+        """
+        unfinished = {
+            cell.id: cell.work
+            for trial in self.trials.values()
+            for cell in trial.cells
+            if cell.id not in trial.scores
+        }
+        if self.over and not unfinished:
+            again = [c for c in self.rerun_cells(rerun) if c.id not in known]
+            return len(again), sum(cell.work for cell in again)
+        runs = len(unfinished) + rerun
+        work = sum(unfinished.values()) + rerun * (self.options.epochs or 1)
+        if self.over:  # Sooner than planned, where it ran out of points.
+            return runs, work
+        asked = [trial.cells[0].work for trial in self.trials.values()]
+        return (
+            runs + (self.planned - len(asked)) * self.options.seeds,
+            work + (self._work - sum(asked)) * self.options.seeds,
+        )
+
     def rerun_cells(self, count: int) -> list[Cell]:
         """Returns the winner's cells on seeds that no trial has seen."""
         if self.best is None:
@@ -193,7 +232,7 @@ class ArmSearch:
 
     def _journal_row(self, trial: Trial) -> dict[str, Any]:
         budget = trial.cells[0].budget
-        return {
+        row: dict[str, Any] = {
             "kind": "trial",
             "recipe": self._template.recipe,
             "search": self.id,
@@ -204,6 +243,13 @@ class ArmSearch:
             "medians": list(budget.medians) if budget else [],
             "code": self._template.code,
         }
+        if len(self.trials) == 1:
+            row["about"] = {
+                **self._about,
+                "planned": self.planned,
+                "called": dict(self.options.called),
+            }
+        return row
 
     def _budgets(
         self, own: Mapping[str, Any], known: Sequence[float] | None
@@ -222,6 +268,7 @@ class ArmSearch:
                     epochs=own["tuner/epochs"],
                     folder=str(self.options.states),
                     start=before.cells[seed].id if before else None,
+                    start_epochs=own["tuner/initial_epoch"],
                 )
                 for seed in seeds
             ]

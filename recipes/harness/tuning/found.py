@@ -4,9 +4,11 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from ..refusal import RefusalError
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Search:
         path: The evidence file of the search.
         direction: `"min"` or `"max"`: which way the figure is better.
         of_recipe: Whether a recipe's arms were searched, and not a model.
+        journals: The ids of its asks in the file, one an arm.
+        failures: How many runs failed, by the first line of their error.
     """
 
     recipe: str
@@ -35,6 +39,8 @@ class Search:
     path: Path
     direction: str = "min"
     of_recipe: bool = True
+    journals: Sequence[str] = ()
+    failures: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
@@ -72,6 +78,31 @@ class Search:
             row = {**execution["hyperparameters"], **execution}
             table.writerow({n: row.get(n, "") for n in columns})
         return text.getvalue()
+
+    def to_html(self) -> str:
+        """Returns the page of a model's search, with plots of its trials.
+
+        It is what `regimen report` writes: one file for a browser, which
+        needs no other and no network.
+
+        Raises:
+            RefusalError: If a recipe was searched, whose page shows more.
+        """
+        from ..report.search_dossier import read_search
+        from ..report.search_page import search_page
+
+        if self.of_recipe:
+            raise RefusalError(
+                f"the search of {self.recipe} is on the recipe's own page, "
+                f"which `regimen report {self.recipe}` writes"
+            )
+        dossier = read_search(
+            self.path,
+            journal=next(iter(self.journals), None),
+            objective=self.objective,
+            direction=self.direction,
+        )
+        return search_page(dossier, alone=True)
 
     def __repr__(self) -> str:
         from ..terminal.console import plain

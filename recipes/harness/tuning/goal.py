@@ -3,14 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from ..contract.metrics import Metric, at_best_epoch, final
-from ..engine.budget import OBJECTIVE
 from ..engine.plan import Plan
 from ..quiet_import import import_keras
 from ..refusal import RefusalError
+from ..report.metric_of_label import metric_of_label
 
 Row = Mapping[str, Any]
 
@@ -24,11 +23,13 @@ class Goal:
         direction: `"min"` or `"max"`.
         curve: Optional string. The validation curve that shows early how a
             run fares.
+        early: Whether the metric can be read before a run's end.
     """
 
     metric: Metric
     direction: str = "min"
     curve: str | None = None
+    early: bool = True
 
     @property
     def label(self) -> str:
@@ -42,6 +43,15 @@ class Goal:
             return float(self.metric.read(row))
         except (LookupError, TypeError):
             return math.nan
+
+    def so_far(self, row: Row) -> float:
+        """Returns what a run would score if it ended now.
+
+        Args:
+            row: What there is of its row. Its last epoch's figures stand for
+                those that are evaluated after training.
+        """
+        return self.score({**row, "status": "done"}) if self.early else math.nan
 
     def best(self, scores: Sequence[float]) -> float:
         """Returns the best of the scores that are numbers, NaN of none."""
@@ -74,10 +84,10 @@ def goal_of(plan: Plan, objective: str | None) -> Goal:
     if plan.declared:
         return Goal(final("val_loss"), curve="val_loss")
     # A HyperModel's `fit` may return its objective; KerasTuner minimizes it.
-    best = at_best_epoch("val_loss", monitor="val_loss")
     return Goal(
-        Metric("val_loss", partial(_own_or, best), best.resolution),
+        metric_of_label("val_loss"),
         curve="val_loss",
+        early=not plan.returns_score,
     )
 
 
@@ -100,9 +110,7 @@ def _named(objective: str) -> Goal:
     if direction == "min":
         metric = at_best_epoch(name, monitor=name)
     else:
-        metric = Metric(
-            f"best {name}", partial(_highest, name), lambda row: 0.0
-        )
+        metric = metric_of_label(f"best {name}")
     return Goal(metric, direction, name)
 
 
@@ -118,16 +126,3 @@ def _curve(label: str) -> str | None:
     """Returns the curve behind a metric, if its label names one."""
     words = [w for w in label.split() if w.startswith("val_")]
     return words[0] if words else None
-
-
-def _highest(name: str, row: Row) -> float:
-    curve = [v for v in row["curves"][name] if math.isfinite(v)]
-    return max(curve, default=math.nan)
-
-
-def _own_or(best: Metric, row: Row) -> float:
-    values = row.get("values") or {}
-    for name in (OBJECTIVE, "val_loss"):
-        if name in values:
-            return values[name]
-    return best.read(row)

@@ -10,10 +10,12 @@ from ..contract.hyperparameters import HyperParameters
 from ..contract.recipe import resolve
 from ..contract.splits import Data, Splits
 from ..datasets.data_source import condition, own_data
-from ..engine.budget import Budget
+from ..engine.budget import OBJECTIVE, Budget
 from ..engine.cell import Cell
 from ..engine.computation import Computation
-from ..engine.fitting import Fitting
+from ..engine.computing import computing
+from ..engine.fitting import Fitting, evaluated
+from ..engine.limits import remarks, undivided, why_refused
 from ..engine.own_fit import fit_own
 from ..engine.plan import Plan
 from ..engine.training import prepared
@@ -74,6 +76,20 @@ def make_model_plan(
 
     first = HyperParameters(settings)
     built: set[str] = set()
+    returned: set[str] = set()
+    remarked: list[str] = []
+
+    def try_default(model: keras.Model) -> None:
+        batch_size = resolve(fit.batch_size, first)
+        if why := why_refused(model, computation, batch_size):
+            raise RefusalError(f"{name}: {why}")
+        remarked.extend(remarks(model, computation))
+        rows = splits.counts["train"]
+        remarked.extend(undivided(rows, batch_size, computation))
+        if recipe.own_fit is None and not splits.streamed:
+            # Whether what comes out fits the targets shows nowhere before.
+            with computing(computation):
+                evaluated(model, _few(splits).train, computation.replicas)
 
     def ask(hp: HyperParameters) -> None:
         model = prepared(
@@ -86,6 +102,7 @@ def make_model_plan(
         for setting in (fit.epochs, fit.batch_size, fit.callbacks):
             resolve(setting, hp)
         if hp is first:
+            try_default(model)
             built.update(hp.declared())
         # What `fit` asks for does not depend on what building asks for.
         elif built.issuperset(hp.given):
@@ -93,7 +110,7 @@ def make_model_plan(
         if recipe.own_fit is not None:
             few = _few(splits)
             fitting = Fitting(fit, hp, few, 0, Budget(epochs=1), False)
-            fit_own(recipe.own_fit, hp, model, fitting)
+            returned.update(fit_own(recipe.own_fit, hp, model, fitting))
 
     try:
         ask(first)
@@ -138,9 +155,10 @@ def make_model_plan(
         space={ARM: space},
         code=code,
         as_declared=False,
-        notes=notes,
+        notes=(*notes, *remarked),
         computation=computation,
         epochs=epochs,
+        returns_score=OBJECTIVE in returned,
     )
 
 

@@ -1,12 +1,10 @@
 """A model of one's own, as the harness runs a recipe."""
 
 import functools
-import hashlib
 import importlib
 import inspect
-import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,9 @@ import keras
 import keras_tuner
 
 from ..contract.recipe import Arm, FitSettings
+from ..engine.edited_code import refuse_edited
 from ..refusal import RefusalError
+from .model_code import module_files, module_hash
 
 ARM = "model"
 DEFAULT_EPOCHS = 10
@@ -107,8 +107,36 @@ class ModelRecipe:
         return self._model.fit(hp, model, *args, **kwargs)
 
 
+def given_recipe(
+    model: Any,
+    epochs: Any,
+    batch_size: Any,
+    callbacks: Any,
+    files: Sequence[Path] = (),
+) -> ModelRecipe:
+    """Returns the recipe of a model that was handed to a search.
+
+    Args:
+        model: As of `ModelRecipe`.
+        epochs: As of `ModelRecipe`.
+        batch_size: As of `ModelRecipe`.
+        callbacks: As of `ModelRecipe`.
+        files: What a process that outlives the search must not keep from an
+            earlier one.
+
+    Raises:
+        RefusalError: If one of the files was edited since it was imported.
+    """
+    refuse_edited(files)
+    return ModelRecipe(model, epochs, batch_size, callbacks)
+
+
 def named_recipe(
-    name: str, folder: str, epochs: int | None, batch_size: int | None
+    name: str,
+    folder: str,
+    epochs: int | None,
+    batch_size: int | None,
+    code: str | None = None,
 ) -> ModelRecipe:
     """Returns the recipe of `module:HyperModel` or `file.py:HyperModel`.
 
@@ -117,10 +145,19 @@ def named_recipe(
         folder: Where modules and relative files lie.
         epochs: Optional integer.
         batch_size: Optional integer.
+        code: Optional string. The `module_hash` of what is searched.
 
     Raises:
-        RefusalError: If there is no such module, or nothing of that name.
+        RefusalError: If there is no such module, or nothing of that name; if
+            it is other code, or was so when this process imported it.
     """
+    if code is not None and (found := module_hash(name, folder)) != code:
+        raise RefusalError(
+            f"{name.rpartition(':')[0]} is not what it was when the search "
+            f"began (hash {found}, {code} then): the same command searches "
+            "what it is now"
+        )
+    refuse_edited(module_files(name, folder))
     place, _, attribute = name.rpartition(":")
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -138,58 +175,11 @@ def named_recipe(
     try:
         model = functools.reduce(getattr, attribute.split("."), module)
     except AttributeError:
-        found = ", ".join(_searchable(module)) or "none"
+        known = ", ".join(_searchable(module)) or "none"
         raise RefusalError(
-            f"{place!r} has no {attribute!r}; HyperModels in it: {found}"
+            f"{place!r} has no {attribute!r}; HyperModels in it: {known}"
         ) from None
     return ModelRecipe(model, epochs, batch_size)
-
-
-def source_hash(model: Any) -> str:
-    """Returns 16 hexadecimal digits that stand for a model's source.
-
-    The source text of its function or class, and what an instance holds. What
-    these call is not followed: name searches apart when that changes.
-
-    Args:
-        model: A HyperModel, its class, or a function.
-    """
-    kept = ""
-    if not inspect.isfunction(model) and not inspect.isclass(model):
-        # Addresses differ from process to process.
-        held = {n: v for n, v in vars(model).items() if n[0] != "_"}
-        kept = re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(held.items())))
-    kind = model if not kept and callable(model) else type(model)
-    try:
-        text = inspect.getsource(kind)
-    except (OSError, TypeError):
-        code = getattr(model, "__code__", None)
-        text = repr(code and (code.co_code, code.co_consts)) + repr(kind)
-    return hashlib.sha256((text + kept).encode()).hexdigest()[:16]
-
-
-def module_hash(name: str, folder: str) -> str:
-    """Returns 16 hexadecimal digits for the file of `module:HyperModel`.
-
-    Raises:
-        RefusalError: If there is no such file.
-    """
-    place = name.rpartition(":")[0]
-    file = Path(place) if place.endswith(".py") else None
-    if file is None:
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
-        try:
-            found = importlib.util.find_spec(place)
-        except (ImportError, ValueError):
-            found = None
-        if found is None or found.origin is None:
-            raise RefusalError(f"cannot find a module {place!r} in {folder}")
-        file = Path(found.origin)
-    file = Path(folder) / file.expanduser()
-    if not file.is_file():
-        raise RefusalError(f"there is no file {str(file)!r}")
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def _searchable(module: Any) -> list[str]:

@@ -15,6 +15,7 @@ from ..evidence.evidence import Evidence
 from ..quiet_import import import_keras
 from ..refusal import RefusalError
 from .found import Search
+from .model_code import module_hash, source_files, source_hash
 from .search import check_options, run_search
 
 
@@ -83,10 +84,18 @@ def search(
     ```
     """
     import_keras()
-    from .model_recipe import ModelRecipe, source_hash
+    from .model_recipe import ModelRecipe, given_recipe
 
-    make = functools.partial(ModelRecipe, build, epochs, batch_size, callbacks)
-    make()  # Refuses what is no model.
+    ModelRecipe(build)  # Refuses what is no model.
+    make = functools.partial(
+        given_recipe,
+        build,
+        epochs,
+        batch_size,
+        callbacks,
+        # Workers of one's own begin with the search, those of a cluster not.
+        source_files(build) if cluster is not None else (),
+    )
     name = name or _name_of(build)
     code = _code(source_hash(build), epochs, batch_size, callbacks)
     return search_model(
@@ -102,6 +111,7 @@ def search(
         computation=computation,
         out=Path(out) if out is not None else None,
         data_dir=data_dir,
+        called=_called(None, epochs, batch_size),
         **options,
     )
 
@@ -126,13 +136,17 @@ def search_named(
     """
     check_options(**options)
     import_keras()
-    from .model_recipe import module_hash, named_recipe
+    from .model_recipe import named_recipe
 
     folder = str(Path.cwd())
-    make = functools.partial(named_recipe, model, folder, epochs, batch_size)
-    code = _code(module_hash(model, folder), epochs, batch_size, ())
+    source = module_hash(model, folder)
+    make = functools.partial(
+        named_recipe, model, folder, epochs, batch_size, source
+    )
+    code = _code(source, epochs, batch_size, ())
     name = model.rpartition(":")[2].lower()
-    return search_model(make, name, code, data, **options)
+    called = _called(model, epochs, batch_size)
+    return search_model(make, name, code, data, called=called, **options)
 
 
 def search_model(
@@ -195,14 +209,18 @@ def search_model(
         return run_search(engine, plan, evidence, **options)
 
 
+def _called(model: str | None, epochs: Any, batch_size: Any) -> dict[str, Any]:
+    """Returns what a page says of a call: names and numbers alone."""
+    given = {"model": model, "epochs": epochs, "batch_size": batch_size}
+    return {n: v for n, v in given.items() if isinstance(v, int | str)}
+
+
 def _name_of(build: Any) -> str:
     kind = build if hasattr(build, "__name__") else type(build)
     return kind.__name__.strip("<>").lower()
 
 
 def _code(source: str, *arguments: Any) -> str:
-    from .model_recipe import source_hash
-
     def told(argument: Any) -> Any:
         if isinstance(argument, list | tuple):
             return [told(part) for part in argument]

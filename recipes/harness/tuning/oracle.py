@@ -104,6 +104,22 @@ def planned_trials(oracle: Any) -> int:
     return oracle.hyperband_iterations * _hyperband_sizes(oracle)[1]
 
 
+def planned_work(oracle: Any) -> float:
+    """Returns how much all trials train: in epochs where it sets them.
+
+    Otherwise a trial counts as 1. What goes on from a shorter one's end counts
+    by its further epochs.
+    """
+    if oracle.max_trials is not None:
+        return planned_trials(oracle)
+    epochs = oracle._get_epochs
+    return oracle.hyperband_iterations * sum(
+        oracle._get_size(b, r) * (epochs(b, r) - (r and epochs(b, r - 1)))
+        for b in range(oracle._get_num_brackets())
+        for r in range(oracle._get_num_rounds(b))
+    )
+
+
 def searched_values(trial: Any) -> dict[str, Any]:
     """Returns a trial's hyperparameters, without the oracle's own."""
     return {

@@ -1,5 +1,6 @@
 """A search: cells chosen as it goes, by KerasTuner's oracles."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ..datasets.data_source import look_ahead
 from ..engine.cell import Cell
 from ..engine.computation import Computation
 from ..engine.engine import Engine
+from ..engine.news import Listener, News
 from ..engine.plan import Plan
 from ..evidence.evidence import Evidence, evidence_of
 from ..refusal import RefusalError
@@ -19,6 +21,7 @@ from .found import Search
 from .goal import goal_of
 from .oracle import TUNERS
 from .reporter import Reporter, Silent
+from .trial import Trial
 
 
 def search_recipe(
@@ -123,6 +126,7 @@ def run_search(
     objective: str | None = None,
     median_rule: bool = False,
     reporter: Reporter | None = None,
+    called: Mapping[str, Any] | None = None,
 ) -> Search:
     """Runs a search to its end, from wherever its journal says it stands.
 
@@ -143,6 +147,7 @@ def run_search(
         median_rule: Whether to end runs whose best so far is worse than half
             of the finished ones were.
         reporter: What is told of the progress.
+        called: What the journal says besides of how the search was called.
     """
     reporter = reporter or Silent()
     goal = goal_of(plan, objective)
@@ -165,14 +170,30 @@ def run_search(
         epochs=plan.epochs if tuner == "hyperband" else None,
         median_rule=median_rule,
         states=evidence.path.with_suffix(".states"),
+        called=called or {},
     )
     searches = [
         ArmSearch(plan, arm, options, evidence.append) for arm in plan.arms
     ]
     known = _replayed(evidence, searches)
-    total = sum(search.planned for search in searches) * seeds
-    done = sum(len(search.executions) for search in searches)
-    reporter.planned(plan, total - done + rerun * len(searches))
+    running: dict[str, dict[str, Any]] = {}
+
+    def ahead() -> tuple[int, float]:
+        each = [search.ahead(rerun, known) for search in searches]
+        return sum(runs for runs, _ in each), sum(work for _, work in each)
+
+    def start(cell: Cell, trial: Trial) -> Cell:
+        running[cell.id] = trial.to_json(cell.arm, cell, "running")
+        reporter.started(cell)
+        return cell
+
+    def heard(news: News) -> None:
+        # Another command's cells may be on the same cluster.
+        if execution := running.get(news.cell):
+            reporter.heard({**execution, "score": news.score}, news)
+
+    reporter.planned(plan, ahead()[0])
+    reporter.expected(*ahead())
     for search in searches:
         for execution in search.executions:
             reporter.scored(execution, goal)
@@ -184,9 +205,11 @@ def run_search(
             for execution in search.executions[before:]:
                 reporter.scored(execution, goal)
         reporter.finished(row)
+        reporter.expected(*ahead())
 
     def asked() -> Iterator[Cell | None]:
         handed = set()
+        of_arm = {search.arm: search for search in searches}
         while True:
             due = (search.next_cell() for search in searches)
             cell = next(filter(None, due), None)
@@ -199,12 +222,12 @@ def run_search(
             elif cell.id not in handed:
                 # The same point again shares the run that is under way.
                 handed.add(cell.id)
-                reporter.started(cell)
-                yield cell
+                yield start(cell, of_arm[cell.arm].trial_of(cell))
 
     def execute(cells: Iterable[Cell | None]) -> None:
-        for row in engine.run(cells):
+        for row in engine.run(cells, Listener(goal.so_far, heard)):
             evidence.append(row)
+            running.pop(row["id"])
             known[row["id"]] = row
             tell(row)
 
@@ -213,9 +236,8 @@ def run_search(
             for cell in search.rerun_cells(rerun):
                 if cell.id in known:
                     reporter.finished(known[cell.id])
-                else:
-                    reporter.started(cell)
-                    yield cell
+                elif search.best is not None:
+                    yield start(cell, search.best)
 
     execute(asked())
     for search in searches:
@@ -245,7 +267,27 @@ def run_search(
         path=evidence.path,
         direction=goal.direction,
         of_recipe=bool(plan.file),
+        journals=[search.id for search in searches],
+        failures=_failures(searches, known),
     )
+
+
+def _failures(
+    searches: Sequence[ArmSearch], known: Mapping[str, Mapping[str, Any]]
+) -> dict[str, int]:
+    """Returns how many trials' runs failed, by the first line of their error.
+
+    The most frequent error comes first.
+    """
+    cells = {
+        cell.id
+        for search in searches
+        for trial in search.trials.values()
+        for cell in trial.cells
+    }
+    rows = [row for name, row in known.items() if name in cells]
+    errors = [row["error"] for row in rows if row["status"] == "failed"]
+    return dict(Counter(e.partition("\n")[0] for e in errors).most_common())
 
 
 def _replayed(

@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..report.search_range import range_of
+
 if TYPE_CHECKING:
     from ..contract.hyperparameters import HyperParameters
 
@@ -164,29 +166,9 @@ def edge_warnings(
         values: The best settings.
         arm: String. The arm that they are of.
     """
-    warnings = []
-    for hp in space:
-        value = values.get(hp["name"])
-        if value is None or hp["kind"] not in ("Float", "Int", "Choice"):
-            continue
-        if hp["kind"] == "Choice":
-            ends = (hp["values"][0], hp["values"][-1])
-            ordered = hp.get("ordered")
-            at_edge = ordered and len(hp["values"]) > 2 and value in ends
-        else:
-            ends = (hp["min_value"], hp["max_value"])
-            two = hp["kind"] == "Int" and ends[1] - ends[0] <= (hp["step"] or 1)
-            at_edge = not two and _near_an_end(value, *ends, hp["sampling"])
-        if at_edge:
-            warnings.append(
-                f"{arm}: the best {hp['name']}, {value:.4g}, lies at "
-                f"an end of its range ({ends[0]:.4g} to {ends[1]:.4g}): "
-                "widen it"
-            )
-    return warnings
-
-
-def _near_an_end(value: float, low: float, high: float, scale: str) -> bool:
-    if scale == "log":
-        value, low, high = math.log(value), math.log(low), math.log(high)
-    return min(value - low, high - value) < 0.02 * (high - low)
+    told = (
+        limits.warning(config["name"], values.get(config["name"]), arm)
+        for config in space
+        if (limits := range_of(config)) is not None
+    )
+    return [sentence for sentence in told if sentence]

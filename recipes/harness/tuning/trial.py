@@ -44,13 +44,13 @@ class Trial:
         return (budget and budget.epochs) or 0
 
     def to_json(self, arm: str, cell: Cell, status: str) -> dict[str, Any]:
-        """Returns the record of one of its runs."""
+        """Returns the record of one of its runs, finished or not."""
         record = {
             "arm": arm,
             "trial": self.number,
             "hyperparameters": dict(self.values),
             "seed": cell.seed,
-            "score": self.scores[cell.id],
+            "score": self.scores.get(cell.id, math.nan),
             "status": status,
         }
         return record | ({"epochs": self.epochs} if self.epochs else {})

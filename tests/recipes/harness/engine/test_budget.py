@@ -22,7 +22,7 @@ def test_what_alters_numbers_is_part_of_a_cells_identity():
 
 def test_where_a_run_goes_on_from_is_not():
     bare = replace(PLAIN, budget=Budget(epochs=9))
-    going_on = Budget(epochs=9, folder="/somewhere", start="0123")
+    going_on = Budget(9, folder="/somewhere", start="0123", start_epochs=3)
     assert replace(PLAIN, budget=going_on).id == bare.id
     # So rows that are older than budgets keep their ids.
     assert replace(PLAIN, budget=Budget(watched="val_loss")).id == PLAIN.id

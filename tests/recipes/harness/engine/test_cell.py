@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from keras_regimen.recipes.harness.datasets.own_data import OwnData
+from keras_regimen.recipes.harness.engine.budget import Budget
 from keras_regimen.recipes.harness.engine.cell import Cell, digest
 
 CELL = Cell("r", "r.py", "plain", 0, "cpu", "clean", {"a": 1, "b": 2}, "c0de")
@@ -46,6 +47,14 @@ def test_what_draws_the_rows_is_no_part_of_the_identity():
     assert drawn.id == CELL.id == "5f0b8339ff04e507"
     assert drawn.row() == CELL.row()
     assert "source" not in drawn.row()
+
+
+def test_its_work_is_what_a_search_lets_it_train_anew():
+    def work(**budget):
+        return replace(CELL, budget=Budget(**budget)).work
+
+    assert (CELL.work, work(), work(epochs=9)) == (1, 1, 9)
+    assert work(epochs=9, start="0123", start_epochs=3) == 6
 
 
 def test_a_plain_computation_is_no_part_of_it_and_any_other_stands_in_the_row():

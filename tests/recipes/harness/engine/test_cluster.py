@@ -1,5 +1,6 @@
 import http.server
 import json
+import operator
 import os
 import re
 import shutil
@@ -22,9 +23,14 @@ from keras_regimen.recipes.harness.engine.cluster import (
     connected,
     script_name,
 )
+from keras_regimen.recipes.harness.engine.computation import Computation
 from keras_regimen.recipes.harness.engine.engine import Engine
+from keras_regimen.recipes.harness.engine.news import Listener
 from keras_regimen.recipes.harness.evidence.discovery import PACKAGE, find
 from keras_regimen.recipes.harness.refusal import RefusalError
+from keras_regimen.recipes.harness.tuning import search_named
+from keras_regimen.recipes.harness.tuning.goal import goal_of
+from keras_regimen.recipes.harness.tuning.reporter import Silent
 
 TERMS = Terms("tensorflow", {"python": "3.11", "keras": "3.15", "jax": None})
 FIGURES = ("id", "status", "curves", "final", "values", "fingerprint")
@@ -87,7 +93,11 @@ class Cluster:
         for process in reversed(self.processes):
             process.terminate()
         for process in self.processes:
-            process.wait(30)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:  # It looks for its scheduler.
+                process.kill()
+                process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +112,48 @@ def cluster(tmp_path_factory):
         yield cluster
     finally:
         cluster.close()
+
+
+@pytest.fixture
+def own_cluster(tmp_path_factory):
+    """A cluster without a worker, for a test that ends some of it."""
+    cluster = Cluster(tmp_path_factory.mktemp("own"))
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+MODEL = """
+import keras
+import keras_tuner
+from helper import UNITS
+
+
+class Net(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = keras.Sequential([keras.layers.Flatten()])
+        model.add(keras.layers.Dense(UNITS, activation="relu"))
+        model.add(keras.layers.Dense(10, activation="softmax"))
+        rate = hp.Float("rate", 1e-3, 1e-1, sampling="log")
+        model.compile(
+            keras.optimizers.SGD(rate), "sparse_categorical_crossentropy"
+        )
+        return model
+
+    def fit(self, hp, model, *args, **kwargs):
+        size = hp.Choice("size", [32, 64])
+        return model.fit(*args, batch_size=size, **kwargs)
+"""
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """The name of a HyperModel in a file with a helper beside it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net_model.py").write_text(MODEL)
+    (tmp_path / "helper.py").write_text("UNITS = 8\n")
+    return "net_model.py:Net"
 
 
 @pytest.fixture
@@ -206,28 +258,34 @@ def test_workers_and_a_cluster_together_are_refused():
         Engine(workers=2, cluster="tcp://h:1")
 
 
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"n_workers": 0}, "has no workers; start some with `dask worker"),
-        (
-            {"n_workers": 1, "threads_per_worker": 2},
-            "runs 2 tasks at a time.*--nthreads 1",
-        ),
-    ],
-)
-def test_a_cluster_that_cannot_serve_is_refused(options, sentence):
+def in_this_process(**options):
+    return distributed.LocalCluster(
+        processes=False,
+        protocol="tcp://",
+        # Without one it takes Dask's default port, which may be taken.
+        dashboard_address="127.0.0.1:0",
+        **options,
+    )
+
+
+def test_workers_of_several_threads_are_refused():
     with (
-        distributed.LocalCluster(
-            processes=False,
-            protocol="tcp://",
-            dashboard_address=None,
-            **options,
-        ) as local,
-        pytest.raises(RefusalError, match=sentence),
+        in_this_process(n_workers=1, threads_per_worker=2) as local,
+        pytest.raises(RefusalError, match=r"runs 2 tasks at a .*--nthreads 1"),
         connected(local.scheduler_address, "tensorflow"),
     ):
         pass
+
+
+def test_a_cluster_that_scales_by_demand_is_asked_for_a_worker():
+    """As one that has no worker yet is waited for."""
+    with in_this_process(n_workers=0, threads_per_worker=1) as local:
+        local.adapt(minimum=0, maximum=1, interval="50ms")
+        assert not local.scheduler.workers
+        address = local.scheduler_address
+        with connected(address, "tensorflow") as (client, terms):
+            assert len(client.nthreads()) == 1
+            assert terms.backend == "tensorflow"
 
 
 # Real processes.
@@ -236,20 +294,35 @@ def test_a_cluster_that_cannot_serve_is_refused(options, sentence):
 @pytest.mark.slow
 def test_a_killed_worker_changes_no_row(cluster, fitted):
     victim, address = cluster.worker("--no-nanny")
-    rows, killed = [], 0
+    rows, killed, news = [], [], []
+    listener = Listener(goal_of(None, "val_loss").so_far, news.append)
+
+    def kill_at_work():
+        # As a row comes back its worker may have none, and another not yet.
+        while not (rows and cluster.client.processing()[address]):
+            time.sleep(0.005)
+        victim.kill()
+        killed.append(len(rows))
+
+    killer = threading.Thread(target=kill_at_work, daemon=True)
     with Engine(cluster=cluster.address) as engine:
         cells = engine.plan(fitted, seeds=5).cells
-        for row in engine.run(cells):
+        killer.start()
+        for row in engine.run(cells, listener):
+            # Each is heard of before its end, of the killed one anew.
+            assert {n.epoch for n in news if n.cell == row["id"]} >= {0, 1}
             rows.append(row)
-            if not killed and cluster.client.processing()[address]:
-                victim.send_signal(signal.SIGKILL)
-                killed = len(rows)
-    assert 0 < killed < len(cells)
+    assert 0 < killed[0] < len(cells)
     with Engine(workers=1) as engine:
         local = engine.plan(fitted, seeds=5).cells
         assert local == cells
         assert essence(rows) == essence(engine.run(local))
     assert {row["threads"] for row in rows} == {1}
+    curves = {row["id"]: row["curves"]["val_loss"] for row in rows}
+    for told in filter(lambda told: told.epoch, news):
+        best = min(curves[told.cell][: told.epoch])
+        assert told.score == pytest.approx(best, rel=1e-6)
+        assert told.epochs == 4
     # The user's own cluster goes on.
     assert cluster.scheduler.poll() is None
     assert len(cluster.client.nthreads()) == 1
@@ -361,6 +434,142 @@ def test_only_a_worker_with_a_nanny_is_replaced(cluster, fitted):
         process.terminate()
         process.wait()
     assert [row["status"] for row in rows] == ["done"] * len(cells)
+
+
+def command(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "keras_regimen.recipes.cli"]
+        + [str(argument) for argument in arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.release
+def test_a_command_waits_for_a_worker_until_ctrl_c(
+    own_cluster, measured, tmp_path
+):
+    asked = ["run", measured, "--out", tmp_path]
+    asked += ["--cluster", own_cluster.address]
+    waiting = command(*asked)
+    assert "waiting for a worker at tcp://127" in waiting.stderr.readline()
+    waiting.send_signal(signal.SIGINT)
+    output, errors = waiting.communicate(timeout=20)
+    assert (waiting.returncode, output) == (130, "")
+    assert errors.splitlines()[-1].startswith("regimen: interrupted")
+
+    waiting = command(*asked)
+    assert "waiting for a worker at tcp://127" in waiting.stderr.readline()
+    own_cluster.worker()
+    _, errors = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0
+    assert re.match(r"regimen: a worker is there, after \d+ s\n", errors)
+
+
+@pytest.mark.slow
+@pytest.mark.release
+def test_a_scheduler_that_goes_away_during_the_wait_is_one_sentence(
+    own_cluster, measured, tmp_path
+):
+    asked = ["run", measured, "--out", tmp_path]
+    waiting = command(*asked, "--cluster", own_cluster.address)
+    assert "waiting for a worker at tcp://127" in waiting.stderr.readline()
+    own_cluster.scheduler.kill()
+    _, errors = waiting.communicate(timeout=40)
+    assert waiting.returncode == 2
+    (sentence,) = errors.splitlines()
+    assert "the connection to the scheduler at" in sentence
+
+
+@pytest.mark.slow
+@pytest.mark.release
+def test_a_search_loses_its_workers_and_ends_with_the_same_trials(
+    own_cluster, model, tmp_path
+):
+    first, _ = own_cluster.worker("--no-nanny")
+    second, _ = own_cluster.worker("--no-nanny")
+    options = {"epochs": 3, "trials": 8, "rerun": 1}
+    killed = []
+
+    class Killer(Silent):
+        def finished(self, row):
+            if killed == []:
+                first.kill()
+            elif len(killed) == 2:
+                second.kill()
+                own_cluster._start(
+                    *("worker", own_cluster.address, "--host", "127.0.0.1"),
+                    *("--nthreads", 1),
+                )
+            killed.append(row["id"])
+
+    found = search_named(
+        model,
+        "digits",
+        cluster=own_cluster.address,
+        out=tmp_path / "cluster",
+        reporter=Killer(),
+        **options,
+    )
+    assert len(killed) == 9
+    alone = search_named(
+        model, "digits", workers=1, out=tmp_path / "alone", **options
+    )
+    key = operator.itemgetter("trial", "seed")
+    assert sorted(found.executions, key=key) == sorted(
+        alone.executions, key=key
+    )
+    assert found.best == alone.best
+
+
+@pytest.mark.slow
+@pytest.mark.release
+def test_a_model_edited_after_a_worker_imported_it_is_refused(
+    own_cluster, model, tmp_path
+):
+    def run(**options):
+        return search_named(
+            model,
+            "digits",
+            cluster=own_cluster.address,
+            out=tmp_path,
+            epochs=1,
+            trials=1,
+            rerun=0,
+            **options,
+        )
+
+    own_cluster.worker("--no-nanny")
+    run()
+    (tmp_path / "helper.py").write_text("UNITS = 16\n")
+    with pytest.raises(
+        RefusalError, match=r"^worker tcp://.* still runs helper\.py as it was"
+    ):
+        run()
+
+
+@pytest.mark.slow
+@pytest.mark.release
+def test_a_worker_that_has_computed_is_not_split_into_devices(
+    own_cluster, fitted
+):
+    own_cluster.worker("--no-nanny")
+    address = own_cluster.address
+    with Engine(cluster=address, backend="tensorflow") as engine:
+        list(engine.run(engine.plan(fitted, seeds=1).cells))
+    mirrored = Computation("mirrored", devices=2)
+    with Engine(
+        cluster=address, backend="tensorflow", computation=mirrored
+    ) as engine:
+        with pytest.raises(RefusalError) as refusal:
+            engine.plan(fitted, seeds=1)
+        assert re.match(
+            r"worker tcp://127.* cannot serve: TensorFlow has 1 CPU device .*"
+            "start the process again$",
+            str(refusal.value),
+        )
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from keras_regimen.recipes.harness.engine import engine as engine_module
 from keras_regimen.recipes.harness.engine.cell import Cell
 from keras_regimen.recipes.harness.engine.computation import Computation
 from keras_regimen.recipes.harness.engine.engine import Engine
+from keras_regimen.recipes.harness.engine.news import Listener
 from keras_regimen.recipes.harness.refusal import RefusalError
 
 
@@ -44,6 +45,16 @@ def test_cells_are_taken_as_workers_are_free(measured):
         assert taken == [0]
 
 
+def test_code_edited_while_it_runs_ends_the_run(measured):
+    with Engine(workers=0) as engine:
+        plan = engine.plan(measured)
+        rows = engine.run(plan.cells)
+        assert next(rows)["code"] == plan.code
+        measured.write_text(measured.read_text() + "\nEDITED = True\n")
+        with pytest.raises(RefusalError, match="dice was edited in the meant"):
+            next(rows)
+
+
 def test_a_strategy_of_another_backend_is_refused_before_anything_starts():
     with pytest.raises(RefusalError, match="mirrored needs --backend tensorf"):
         Engine(backend="jax", computation=Computation("mirrored"))
@@ -74,13 +85,26 @@ def test_each_worker_has_a_gpu_of_its_own_and_so_has_its_successor(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.release
+def test_a_plan_that_ends_its_workers_is_one_sentence():
+    with (
+        Engine(workers=1) as engine,
+        pytest.raises(RefusalError, match="be made: it ended 4 worker proc"),
+    ):
+        engine.call(os._exit, 1)
+
+
+@pytest.mark.slow
 def test_workers_give_the_rows_of_one_process(measured):
     faults = ["none", "raise", "none", "nan", "none"]
     with Engine(workers=0) as engine:
         alone = list(engine.run(cells_of(measured, faults)))
+    news = []
     with Engine(workers=2) as engine:
         assert engine.call(pid) != os.getpid()
-        spread = list(engine.run(cells_of(measured, faults)))
+        cells = cells_of(measured, faults)
+        spread = list(engine.run(cells, Listener(len, news.append)))
+    assert {told.cell for told in news} == {cell.id for cell in cells}
 
     def essence(rows):
         rows = sorted(rows, key=lambda row: row["seed"])

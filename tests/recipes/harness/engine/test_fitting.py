@@ -14,6 +14,7 @@ from keras_regimen.recipes.harness.engine.fitting import (
     batch_of_evaluation,
     single,
 )
+from keras_regimen.recipes.harness.engine.news import Teller
 from keras_regimen.recipes.harness.refusal import RefusalError
 
 
@@ -30,14 +31,18 @@ def splits():
 
 def fitting(splits, **changes):
     fields = {"epochs": 3, "batch_size": 8, "steps_per_epoch": None}
-    computation = changes.pop("computation", None)
+    others = {
+        name: changes.pop(name)
+        for name in ("computation", "teller")
+        if name in changes
+    }
     fields |= {"data": {}, "callbacks": (), "seeds": 1, **changes}
     return Fitting(
         FitSettings(**fields),
         HyperParameters(),
         splits,
         seed=0,
-        computation=computation,
+        **others,
     )
 
 
@@ -187,3 +192,39 @@ def test_the_clock_leaves_out_what_the_harness_itself_evaluates(splits):
 def test_a_single_is_short_and_the_same_float32(value):
     assert np.float32(single(np.float32(value))) == np.float32(value)
     assert len(repr(single(np.float32(value)))) <= 14
+
+
+class Always(Teller):
+    """Has something to tell after every epoch."""
+
+    due = True
+
+
+def test_a_teller_tells_of_all_phases_what_the_curves_then_hold(splits):
+    class Ratio(keras.callbacks.Callback):
+        """Writes into the logs, as callbacks may."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_ratio"] = logs["val_loss"] / logs["loss"]
+
+    said = []
+    teller = Always(
+        "cell", lambda row: row["curves"]["val_ratio"][-1], said.append
+    )
+    fit = fitting(splits, callbacks=[Ratio()], teller=teller)
+    model = linear()
+    for epochs in (2, 3):
+        fit.fit(model, epochs=epochs)
+    assert [n.score for n in said] == pytest.approx(
+        fit.curves["val_ratio"], rel=1e-6
+    )
+    # Nobody knows of the second phase before it begins.
+    told = [(n.epoch, n.epochs) for n in said]
+    assert told == [(1, 2), (2, 2), (3, 5), (4, 5), (5, 5)]
+
+
+def test_a_cell_that_tells_can_still_be_gone_on_from(splits):
+    teller = Always("cell", lambda row: 0.0, [].append)
+    model = linear()
+    silent, telling = fitting(splits), fitting(splits, teller=teller)
+    assert telling.can_go_on(model) == silent.can_go_on(model)

@@ -6,7 +6,10 @@ from xml.etree import ElementTree
 import pytest
 
 from keras_regimen.recipes.harness.evidence.code_hash import code_hash
-from keras_regimen.recipes.harness.evidence.evidence import evidence_of
+from keras_regimen.recipes.harness.evidence.evidence import (
+    Evidence,
+    evidence_of,
+)
 
 SCRIPT = '''
 """Dice: does loading <b>help</b> & for whom?"""
@@ -229,6 +232,142 @@ def trial_row(cell, arm, code, rate, seed, more):
         settings={"rate": rate, "kind": "x"},
         final={"val_error": score, "test_error": 1.0},
     )
+
+
+SPACE = [
+    {
+        "kind": "Float",
+        "name": "rate",
+        "default": 0.1,
+        "conditions": [],
+        "min_value": 0.01,
+        "max_value": 1.0,
+        "step": None,
+        "sampling": "log",
+    },
+    {
+        "kind": "Choice",
+        "name": "shape",
+        "default": "flat",
+        "conditions": [],
+        "values": ["flat", "deep"],
+        "ordered": False,
+    },
+    {
+        "kind": "Int",
+        "name": "depth",
+        "default": 2,
+        "conditions": [
+            {
+                "class_name": "Parent",
+                "config": {"name": "shape", "values": ["deep"]},
+            }
+        ],
+        "min_value": 2,
+        "max_value": 8,
+        "step": 2,
+        "sampling": "linear",
+    },
+]
+# Settings, the scores of two runs, and those on fresh seeds.
+HUNTED = [
+    ({"rate": 0.5, "shape": "flat"}, [0.8, 0.6], []),
+    ({"rate": 0.1, "shape": "deep", "depth": 4}, [0.2, 0.4], [0.5]),
+    ({"rate": 0.02, "shape": "flat"}, [0.5, 0.5], []),
+]
+
+
+@pytest.fixture
+def hunt(tmp_path):
+    """The rows of a model's search; `hunt()` writes some, and their path."""
+    path = tmp_path / "hunter.search.jsonl"
+
+    def run(settings, seed, score, **changes):
+        row = {
+            "kind": "cell",
+            "recipe": "hunter",
+            "arm": "model",
+            "seed": seed,
+            "scale": "cpu",
+            "data": "digits",
+            "settings": settings,
+            "code": "code",
+            "backend": "tensorflow",
+            "protocol": 1,
+            "status": "done",
+            "curves": {
+                "val_loss": [score + 1, score],
+                "val_accuracy": [score, 0.0],
+            },
+            "values": {},
+            "cost": {"cpu_seconds": 1.5},
+            "time": "2026-01-01T00:00:00+00:00",
+            "device": "cpu",
+            **changes,
+        }
+        kept = ("settings", "seed", "code", "data", "allowance")
+        return {"id": str([row.get(name) for name in kept]), **row}
+
+    def write(trials=HUNTED, search="first", about=None, fixed=None, **changes):
+        """Each trial may have changes of its own rows as a fourth part."""
+        evidence = Evidence(path)
+        again = []
+        for place, (settings, scores, fresh, *more) in enumerate(trials):
+            given = {**settings, **(fixed or {})}
+            own = {**changes, **(more[0] if more else {})}
+            cells = [
+                run(given, 1000 + seed, score, **own)
+                for seed, score in enumerate(scores)
+            ]
+            told = {"about": about} if about and not place else {}
+            evidence.append(
+                {
+                    "kind": "trial",
+                    "recipe": "hunter",
+                    "search": search,
+                    "arm": "model",
+                    "trial": f"{place:02}",
+                    "settings": settings,
+                    "cells": [cell["id"] for cell in cells],
+                    "medians": [],
+                    "code": "code",
+                    **told,
+                }
+            )
+            for cell in cells:
+                evidence.append(cell)
+            again += [
+                run(given, 2000 + seed, score, **changes)
+                for seed, score in enumerate(fresh)
+            ]
+        for cell in again:
+            evidence.append(cell)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def about():
+    """Returns a function to what a journal says of a search."""
+
+    def make(**changes):
+        return {
+            "space": SPACE,
+            "tuner": "bayesian",
+            "trials": 5,
+            "seeds": 2,
+            "seed": 7,
+            "objective": "val_loss",
+            "direction": "min",
+            "epochs": None,
+            "median_rule": False,
+            "planned": 5,
+            "called": {"model": "my models.py:Hunter", "epochs": 3},
+            **changes,
+        }
+
+    return make
 
 
 class Page(html.parser.HTMLParser):

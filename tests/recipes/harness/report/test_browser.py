@@ -7,6 +7,8 @@ from itertools import pairwise
 import pytest
 
 from keras_regimen.recipes.harness.evidence.discovery import shipped
+from keras_regimen.recipes.harness.report.quantity import MISSING
+from keras_regimen.recipes.harness.report.search_dossier import read_search
 from keras_regimen.recipes.harness.report.site import write_site
 
 CHROMIUM = shutil.which("chromium")
@@ -312,3 +314,48 @@ def test_paper_shows_what_is_folded_away(browser, site):
     assert not find(browser, ".contents")[0].is_displayed()
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
     assert find(browser, "details[open]") == []
+
+
+@pytest.fixture
+def search(browser, site, hunt, about):
+    """A browser that has opened the page of a model's search."""
+    to = site / "searches"
+    write_site([], to, searches=[read_search(hunt(about=about()))])
+    open_page(browser, to, "index")
+    find(browser, ".searches a")[0].click()
+    return browser
+
+
+def column(driver, place):
+    cells = find(driver, f"table.trials tbody tr > :nth-child({place})")
+    return [cell.text for cell in cells]
+
+
+def sort_by(driver, place):
+    (button,) = find(driver, f"table.trials th:nth-child({place}) button")
+    button.send_keys("\ue007")  # Enter.
+
+
+def test_a_column_of_trials_is_sorted_by_its_name(search):
+    assert column(search, 1) == ["00", "01", "02"]
+    sort_by(search, 2)
+    assert column(search, 1) == ["01", "02", "00"]
+    sort_by(search, 2)
+    assert column(search, 1) == ["00", "02", "01"]
+    sort_by(search, 6)
+    assert column(search, 6) == ["deep", "flat", "flat"]
+    sorted_by = find(search, "table.trials th[aria-sort]")
+    assert [head.text.split()[0] for head in sorted_by] == ["shape"]
+    # What has no value stands last, whichever way.
+    for _ in range(2):
+        sort_by(search, 7)
+        assert column(search, 7) == ["4", MISSING, MISSING]
+
+
+def test_a_search_can_be_read_on_a_phone_by_night(search):
+    for scheme in ("light", "dark"):
+        media(search, scheme)
+        assert search.execute_script(CONTRAST) == []
+    resize(search, 360)
+    width = "return document.documentElement.scrollWidth"
+    assert search.execute_script(width) <= 360

@@ -108,6 +108,18 @@ def test_the_objective_is_the_headlines_on_validation_data(verdict, claim):
     assert objective(None).label == "final val_loss"
 
 
+def test_the_highest_trial_wins_where_the_claim_is_about_more(dice, claim):
+    higher = [claim(metric="updates to test_error ≤ 0.1"), claim()]
+    higher[1]["better"] = "higher"
+    dice.judged(claims=higher).searched()
+    (search,) = read_dossier(dice.file).searches
+    # Scores grow with the distance from a rate of 0.4.
+    assert search.best.settings == {"rate": 0.9}
+    dice.judged(claims=[claim()])
+    (search,) = read_dossier(dice.file).searches
+    assert search.best.settings == {"rate": 0.5}
+
+
 def test_another_folder_is_read_alone(dice, tmp_path, cell):
     dice.judged()
     out = tmp_path / "elsewhere"

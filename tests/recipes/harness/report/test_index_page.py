@@ -6,6 +6,7 @@ from keras_regimen.recipes.harness.report.index_page import (
     index_page,
     together,
 )
+from keras_regimen.recipes.harness.report.search_dossier import read_search
 from keras_regimen.recipes.harness.terminal.styles import STYLES
 
 
@@ -64,3 +65,31 @@ def test_chance_is_told_over_all_recipes(dice, claim, exact):
     # Failed ones and tolerances are no tests; 0.025 of five is 0.125.
     assert told.startswith("5 claims of a difference were tested, and 4 of")
     assert "at most 0.1 would be expected to" in told
+
+
+def test_searches_of_models_stand_behind_the_recipes(dice, hunt, read):
+    dice.judged()
+    search = read_search(hunt())
+    found = read(index_page([read_dossier(dice.file)], [search]))
+    assert found.headings[0] == (1, "What the recipes found")
+    assert (2, "1 search of a model") in found.headings
+    (searches,) = found.tables["searches"]
+    assert searches[1] == [
+        "hunter",
+        "validation loss",
+        "digits",
+        "3 trials",
+        "0.3",
+        "0.5",
+    ]
+    assert {"dice.html", "hunter.search.html"} <= set(found.links)
+
+
+def test_searches_alone_need_no_filter_of_recipes(hunt, read):
+    found = read(index_page([], [read_search(hunt()), read_search(hunt())]))
+    assert found.headings == [
+        (1, "What the searches found"),
+        (2, "2 searches of models"),
+    ]
+    assert "filter" not in found.by_class
+    assert "claims of a difference" not in found.text

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -9,9 +10,12 @@ from keras_regimen.recipes.harness.report.searches import ArmSearch, Trial
 TOLD = quantity("final val_error")
 
 
-def plot(*scores):
+def plot(*scores, direction="min", **changes):
     trials = [Trial({"rate": 0.1}, score, 1) for score in scores]
-    return progress_plot(ArmSearch("new", "", ["rate"], trials, {}), TOLD)
+    if changes:
+        trials[-1] = replace(trials[-1], **changes)
+    search = ArmSearch("new", "", ["rate"], trials, {}, direction)
+    return progress_plot(search, TOLD)
 
 
 def test_the_line_falls_where_a_trial_is_the_best_so_far(drawn):
@@ -48,3 +52,29 @@ def test_without_a_score_there_is_no_plot():
 
 def test_one_trial_is_drawn_too(drawn):
     assert [d.get("cx") for d in drawn(plot(0.2), "trial")] == ["56%"]
+
+
+def test_a_failed_trial_is_a_cross_and_an_ended_one_wins_nothing(drawn):
+    svg = plot(math.nan, 0.3, 0.1, ended=True)
+    (cross,) = drawn(svg, "missing")
+    # A third of 80 % each, from 16 % on.
+    assert cross.get("x") == "29.33%"
+    assert cross[0].text == "trial 1: no score"
+    (ended,) = drawn(svg, "ended")
+    assert ended.get("cx") == "82.67%"
+    assert {line.get("y1") for line in drawn(svg, "so-far")} == {
+        drawn(svg, "trial")[0].get("cy")
+    }
+
+
+def test_the_line_rises_where_high_is_better(drawn):
+    svg = plot(0.3, 0.2, 0.5, direction="max")
+    heights = [float(d.get("cy")) for d in drawn(svg, "trial")]
+    ends = [float(line.get("y2")) for line in drawn(svg, "so-far")]
+    assert ends == [heights[0], heights[0], heights[2], heights[2]]
+
+
+def test_trials_go_by_their_numbers_where_these_are_known(drawn):
+    svg = plot(0.3, 0.2, number="01")
+    assert [t.text for t in drawn(svg, "label")][-1] == "01"
+    assert drawn(svg, "trial")[1][0].text == "trial 01: 20.0 %"

@@ -17,6 +17,8 @@ from keras_regimen.recipes.harness.report.quantity import (
         ("final test_error", "test error", "point"),
         ("final loss", "training loss", ""),
         ("final val_rmse", "validation RMSE", ""),
+        ("val_loss", "validation loss", ""),
+        ("best val_accuracy", "validation accuracy", ""),
         ("test_error at the best val_loss", "test error", "point"),
         ("error gap (test - train)", "gap between test and training error",
          "point"),

@@ -2,14 +2,12 @@ import pytest
 
 from keras_regimen.recipes.harness.report.quantity import quantity
 from keras_regimen.recipes.harness.report.search_plot import (
+    score_axis,
     search_axes,
     search_plot,
 )
-from keras_regimen.recipes.harness.report.searches import (
-    ArmSearch,
-    Range,
-    Trial,
-)
+from keras_regimen.recipes.harness.report.search_range import Range
+from keras_regimen.recipes.harness.report.searches import ArmSearch, Trial
 
 TOLD = quantity("final val_error")
 
@@ -39,15 +37,15 @@ def test_dots_stand_at_value_and_score(drawn):
 
 def test_a_declared_logarithmic_range_is_the_axis():
     found = search("l2", [1e-3], [0.5], l2=Range(1e-4, 1e-2, log=True))
-    across, _ = search_axes(found, "l2")
+    across, _ = search_axes(found, "l2", TOLD)
     assert across.place(1e-3) == pytest.approx((16 + 96) / 2)
 
 
 def test_without_a_range_the_axis_holds_what_was_tried():
-    across, _ = search_axes(search("x", [1.0, 3.0], [0.1, 0.2]), "x")
+    across, _ = search_axes(search("x", [1.0, 3.0], [0.1, 0.2]), "x", TOLD)
     assert across.low < 1 < 3 < across.high
     assert not across.log
-    across, _ = search_axes(search("x", [1e-4, 1.0], [0.1, 0.2]), "x")
+    across, _ = search_axes(search("x", [1e-4, 1.0], [0.1, 0.2]), "x", TOLD)
     assert across.log
 
 
@@ -77,3 +75,29 @@ def test_the_plot_says_which_won(drawn):
     assert root[1].text == (
         "Score of 2 trials by rate; the best, 25.0 %, at 0.2."
     )
+
+
+def test_counted_values_stand_side_by_side_tried_or_not(drawn):
+    sizes = Range(8, 64, values=(8, 16, 64))
+    found = search("size", [64, 8], [0.3, 0.1], size=sizes)
+    svg = search_plot(found, "size", TOLD)
+    labels = [e.text for e in drawn(svg, "label")][-3:]
+    assert labels == ["8", "16", "64"]
+    # The first of three, each a third of 80 % wide.
+    assert drawn(svg, "best")[0].get("cx") == "29.33%"
+    assert drawn(svg, "trial")[0].get("cx") == "82.67%"
+
+
+def test_an_ended_trial_is_an_empty_dot(drawn):
+    trials = [Trial({"a": 1.0}, 0.1, 1, ended=True), Trial({"a": 2.0}, 0.2, 1)]
+    svg = search_plot(ArmSearch("new", "", ["a"], trials, {}), "a", TOLD)
+    assert len(drawn(svg, "ended")) == len(drawn(svg, "best")) == 1
+
+
+def test_a_loss_that_diverged_is_drawn_by_ratios():
+    loss = quantity("final val_loss")
+    assert score_axis([0.1, 100.0], loss).log
+    assert not score_axis([0.1, 2.9], loss).log
+    assert not score_axis([-0.1, 100.0], loss).log
+    # A rate is at most 100 %.
+    assert not score_axis([0.001, 0.9], TOLD).log

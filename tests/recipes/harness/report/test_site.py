@@ -6,6 +6,7 @@ import pytest
 
 from keras_regimen.recipes.harness import RefusalError
 from keras_regimen.recipes.harness.evidence.discovery import shipped
+from keras_regimen.recipes.harness.report.search_dossier import read_search
 from keras_regimen.recipes.harness.report.site import write_site
 
 
@@ -14,6 +15,19 @@ def test_a_page_a_recipe_and_an_index_first(dice, tmp_path):
     found = write_site([dice.file], tmp_path / "a" / "b")
     assert [path.name for path in found] == ["index.html", "dice.html"]
     assert all(path.read_text().startswith("<!doctype") for path in found)
+
+
+def test_a_search_has_a_page_that_no_recipe_has(dice, hunt, tmp_path):
+    dice.judged()
+    search = read_search(hunt())
+    found = write_site([dice.file], tmp_path / "both", searches=[search])
+    assert [path.name for path in found] == [
+        "index.html",
+        "dice.html",
+        "hunter.search.html",
+    ]
+    with pytest.raises(RefusalError, match=r"'hunter\.search\.html'"):
+        write_site([], tmp_path, searches=[search, search])
 
 
 def test_the_repositorys_own_report_is_quick_and_light(tmp_path):

@@ -204,6 +204,7 @@ def test_a_search_shows_each_arms_best_and_its_fresh_seeds():
         ],
         edge_warnings=["plain: the best units, 32, lies at an end"],
         path=Path("evidence/bowl.search.jsonl"),
+        failures={"ValueError: a": 3, "OSError: b": 1, "c": 1, "d": 1},
     )
     assert shown(listing.search(search)) == [
         "bowl: lowest mean val_error at the best val_loss",
@@ -213,6 +214,9 @@ def test_a_search_shows_each_arms_best_and_its_fresh_seeds():
         "fixed    nothing to search          0.5          0.75        1",
         "broken   no trial succeeded           -             -        1",
         "plain: the best units, 32, lies at an end",
+        "3 runs failed: ValueError: a",
+        "1 run failed: OSError: b",
+        "1 run failed: c",
         "Put the best settings into `tuned=` of each arm, then run.",
         "rows: evidence/bowl.search.jsonl",
     ]

@@ -5,11 +5,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from keras_regimen.recipes.harness.terminal import progress
-from keras_regimen.recipes.harness.terminal.progress import (
-    Progress,
-    duration,
-)
+from keras_regimen.recipes.harness.terminal import progress, tally
+from keras_regimen.recipes.harness.terminal.progress import Progress
 
 PLAN = SimpleNamespace(recipe="dice", notes=())
 
@@ -29,7 +26,7 @@ def no_terminal(monkeypatch):
 def clock(monkeypatch):
     time = SimpleNamespace(now=0.0)
     time.monotonic = lambda: time.now
-    monkeypatch.setattr(progress, "time", time)
+    monkeypatch.setattr(tally, "time", time)
     return time
 
 
@@ -72,23 +69,6 @@ def test_where_nothing_is_left_to_run_nothing_is_said(clock, capsys):
     with Progress() as reporter:
         reporter.planned(PLAN, pending=0)
     assert capsys.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "1 s"),
-        (58.2, "59 s"),
-        (59.5, "1 min"),
-        (60, "1 min"),
-        (60.1, "2 min"),
-        (3599, "1 h 0 min"),
-        (3601, "1 h 1 min"),
-        (90_000, "25 h 0 min"),
-    ],
-)
-def test_a_time_is_never_less_than_what_is_left(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_quiet_prints_nothing(clock, capsys):

@@ -66,6 +66,10 @@ def test_a_trial_is_the_mean_of_its_seeds_and_the_lowest_wins(tmp_path):
     assert [cell.seed for cell in cells] == [1000, 1001] * 4
     assert search.best.values == {"rate": min(rates)}
     assert search.best.score == pytest.approx(min(rates) + 0.05)
+    assert all(
+        search.trial_of(cell).values == {"rate": rate}
+        for cell, rate in zip(cells[::2], rates, strict=True)
+    )
     again = search.rerun_cells(3)
     assert [cell.seed for cell in again] == [2000, 2001, 2002]
     assert {c.settings["rate"] for c in again} == {min(rates)}
@@ -141,6 +145,47 @@ def test_hyperband_goes_on_from_the_same_seed_of_the_promoted_trial(tmp_path):
     assert kept == {c.id for trial in longest[:3] for c in trial.cells}
 
 
+def test_what_is_ahead_goes_down_to_nothing_as_runs_are_told():
+    search, _ = arm_search(trials=3, seeds=2)
+    assert search.ahead(rerun=2, known=()) == (3 * 2 + 2, 8)
+    seen = []
+    while (cell := search.next_cell()) is not None:
+        search.tell(row(cell, 0.5))
+        seen.append(search.ahead(rerun=2, known=())[0])
+    assert seen == [7, 6, 5, 4, 3, 2]
+    first, second = search.rerun_cells(2)
+    assert search.ahead(2, known={first.id}) == (1, 1)
+    assert search.ahead(2, known={first.id, second.id}) == (0, 0)
+
+
+def test_a_space_that_runs_out_of_points_has_less_ahead_than_planned():
+    """KerasTuner asks for no point of a space a second time."""
+    few = {**RATE, "kind": "Choice", "values": [0.1, 0.2], "ordered": True}
+    for name in ("min_value", "max_value", "step", "sampling"):
+        del few[name]
+    search, _ = arm_search(space=[few], trials=5, seeds=1)
+    assert search.ahead(0, ())[0] == 5
+    cells = [search.next_cell(), search.next_cell()]
+    assert search.next_cell() is None
+    assert search.ahead(rerun=3, known=()) == (2 + 3, 5)
+    for cell in cells:
+        search.tell(row(cell, 0.5))
+    assert search.ahead(0, ()) == (0, 0)
+
+
+def test_hyperbands_work_is_in_further_epochs_and_known_before(tmp_path):
+    """9 epochs: 9 x 1, 3 x 2, 1 x 6; 5 x 3, 2 x 6; 3 x 9."""
+    search, _ = arm_search(
+        tmp_path, tuner="hyperband", trials=1, epochs=9, seeds=2
+    )
+    rounds = [(9, 1), (3, 2), (1, 6), (5, 3), (2, 6), (3, 9)]
+    work = 2 * sum(trials * epochs for trials, epochs in rounds)
+    assert search.ahead(rerun=1, known=()) == (2 * 23 + 1, work + 9)
+    cells = run(search, lambda cell: cell.settings["rate"])
+    assert sum(cell.work for cell in cells) == work
+    assert search.ahead(rerun=1, known=()) == (1, 9)
+
+
 def test_hyperband_promotes_though_most_of_a_round_failed(tmp_path):
     """KerasTuner by itself promotes nobody then, and ends."""
     search, _ = arm_search(
@@ -172,3 +217,24 @@ def test_medians_come_from_runs_that_were_told(tmp_path):
     # However good the figure that it ended with.
     assert search.best.number != search.executions[-1]["trial"]
     assert journal[-1]["medians"] == [2.5, 2.5]
+
+
+def test_the_journals_first_row_says_what_the_search_is():
+    search, journal = arm_search(called={"model": "mine:Net"})
+    run(search, lambda cell: 0.5)
+    assert journal[0]["about"] == {
+        "space": [RATE],
+        "tuner": "random",
+        "trials": 4,
+        "seeds": 2,
+        "seed": 0,
+        "objective": "score",
+        "direction": "min",
+        "epochs": None,
+        "median_rule": False,
+        "planned": 4,
+        "called": {"model": "mine:Net"},
+    }
+    assert not any("about" in row for row in journal[1:])
+    # How it was called makes it no other search.
+    assert arm_search()[0].id == search.id

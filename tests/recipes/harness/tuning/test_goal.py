@@ -9,7 +9,7 @@ from keras_regimen.recipes.harness.refusal import RefusalError
 from keras_regimen.recipes.harness.tuning.goal import goal_of
 
 
-def plan(*metrics, better="lower"):
+def plan(*metrics, better="lower", returns_score=False):
     claims = [
         Claim(
             "It helps.",
@@ -22,7 +22,7 @@ def plan(*metrics, better="lower"):
         )
         for metric in metrics
     ]
-    return SimpleNamespace(declared=claims)
+    return SimpleNamespace(declared=claims, returns_score=returns_score)
 
 
 ROW = {
@@ -70,6 +70,16 @@ def test_a_models_own_score_comes_before_its_curve():
     assert goal.score(ROW) == 0.2
     assert goal.score({**ROW, "values": {"objective": 0.7}}) == 0.7
     assert goal.score({**ROW, "values": {"val_loss": 0.6}}) == 0.6
+
+
+def test_the_score_so_far_is_that_of_a_row_that_is_not_finished():
+    row = {"curves": ROW["curves"], "final": {"val_error": 0.5}}
+    assert goal_of(plan(), None).so_far(row) == 0.2
+    assert goal_of(plan(final("test_error")), None).so_far(row) == 0.5
+    assert goal_of(plan(), "max:val_f1").so_far(row) == 0.3
+    # What comes after training only: nothing, rather than another figure.
+    assert math.isnan(goal_of(plan(value("depth")), None).so_far(row))
+    assert math.isnan(goal_of(plan(returns_score=True), None).so_far(row))
 
 
 def test_what_failed_or_says_nothing_has_no_score():

@@ -96,3 +96,24 @@ def test_a_model_that_fails_with_its_defaults_is_refused_with_the_reason():
 def test_a_fit_of_ones_own_is_not_shared_out_over_devices():
     with pytest.raises(RefusalError, match="brings its own `fit`"):
         plan(computation=Computation("mirrored", devices=2))
+
+
+def test_outputs_that_do_not_fit_the_targets_are_refused_before_the_search():
+    def wrong(hp):
+        # As of an image that nobody flattened.
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+        model.add(keras.layers.Reshape((2, 1)))
+        model.compile(loss="sparse_categorical_crossentropy")
+        return model
+
+    with pytest.raises(RefusalError, match="built and fitted with its default"):
+        plan(wrong)
+
+
+def test_a_batch_that_does_not_divide_by_the_devices_is_refused(monkeypatch):
+    monkeypatch.setattr(
+        "keras_regimen.recipes.harness.tuning.model_plan.prepared",
+        lambda *arguments, **options: keras.Sequential(),
+    )
+    with pytest.raises(RefusalError, match="batch of 32 does not divide by 3"):
+        plan(keras_tuner.HyperModel, Computation("data_parallel", devices=3))

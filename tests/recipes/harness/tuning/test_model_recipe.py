@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -6,11 +7,11 @@ import keras_tuner
 import pytest
 
 from keras_regimen.recipes.harness.refusal import RefusalError
+from keras_regimen.recipes.harness.tuning.model_code import module_hash
 from keras_regimen.recipes.harness.tuning.model_recipe import (
     ModelRecipe,
-    module_hash,
+    given_recipe,
     named_recipe,
-    source_hash,
 )
 
 
@@ -77,6 +78,7 @@ def project(tmp_path, monkeypatch):
         "    def build(self, hp):\n"
         "        return 'built'\n"
     )
+    (tmp_path / "wanting.py").write_text("import no_such_module\n")
     yield str(tmp_path)
     sys.modules.pop("regimen_test_models", None)
 
@@ -88,13 +90,13 @@ def test_a_hypermodel_is_found_in_a_module_or_a_file(project, place):
     recipe = named_recipe(f"{place}:Mine", project, 5, None)
     assert recipe.build(None, None) == "built"
     assert recipe.at("cpu").epochs == 5
-    assert len(module_hash(f"{place}:Mine", project)) == 16
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("no_such_module:Mine", "cannot import 'no_such_module'"),
+        ("no_such_module:Mine", "cannot find a module 'no_such_module'"),
+        ("wanting:Mine", "cannot import 'wanting' .* named 'no_such_module'"),
         ("regimen_test_models:Other", "HyperModels in it: Mine"),
     ],
 )
@@ -103,13 +105,17 @@ def test_a_name_that_leads_nowhere_is_refused(project, name, sentence):
         named_recipe(name, project, None, None)
 
 
-def test_an_edited_source_is_other_code():
-    def one(hp):
-        return 1
-
-    def two(hp):
-        return 2
-
-    assert source_hash(one) != source_hash(two)
-    assert source_hash(Recorded(1)) != source_hash(Recorded(2))
-    assert source_hash(Recorded(1)) == source_hash(Recorded(1))
+def test_code_that_is_not_what_was_asked_for_is_refused(project):
+    name = "regimen_test_models:Mine"
+    code = module_hash(name, project)
+    assert named_recipe(name, project, None, None, code).own_fit is None
+    with pytest.raises(RefusalError, match="is not what it was when the"):
+        named_recipe(name, project, None, None, "0" * 16)
+    file = Path(project) / "regimen_test_models.py"
+    file.write_text(file.read_text() + "\nEDITED = True\n")
+    # The module is imported already, and keeps what it was.
+    with pytest.raises(RefusalError, match=r"still runs regimen_test_models"):
+        named_recipe(name, project, None, None, module_hash(name, project))
+    files = [file]
+    with pytest.raises(RefusalError, match=r"still runs regimen_test_models"):
+        given_recipe(Plain, None, None, (), files)

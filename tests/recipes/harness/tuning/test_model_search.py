@@ -1,4 +1,5 @@
 import functools
+import math
 
 import keras
 import keras_tuner
@@ -8,8 +9,17 @@ import pytest
 from keras_regimen.recipes.harness.evidence.evidence import Evidence
 from keras_regimen.recipes.harness.refusal import RefusalError
 from keras_regimen.recipes.harness.tuning import search, search_named
+from keras_regimen.recipes.harness.tuning.reporter import Silent
 
 own_search = functools.partial(search, workers=0)
+
+
+class Listening(Silent):
+    def __init__(self):
+        self.news = []
+
+    def heard(self, execution, news):
+        self.news.append(news)
 
 
 class Bowl(keras_tuner.HyperModel):
@@ -33,7 +43,17 @@ def rows_of_y():
 
 
 def test_a_hypermodel_of_keras_tuner_is_searched_unchanged(rows_of_y, tmp_path):
-    found = own_search(Bowl(), rows_of_y, out=tmp_path, trials=3, rerun=1)
+    told = Listening()
+    found = own_search(
+        *(Bowl(), rows_of_y),
+        out=tmp_path,
+        trials=3,
+        rerun=1,
+        reporter=told,
+    )
+    # It trains one epoch of its own accord, and its score comes at the end.
+    assert [(n.epoch, n.epochs) for n in told.news] == [(0, None), (1, 1)] * 4
+    assert all(math.isnan(news.score) for news in told.news)
     for execution in found.executions:
         values = execution["hyperparameters"]
         score = (values["rate"] - 0.3) ** 2 + values["size"]
@@ -88,3 +108,13 @@ def test_arrays_are_not_sent_to_a_cluster(rows_of_y, tmp_path):
 def test_a_bad_request_is_refused_before_anything_starts(options, tmp_path):
     with pytest.raises(RefusalError, match="must be"):
         search_named("nowhere:Mine", "digits", out=tmp_path, **options)
+
+
+def test_the_journal_says_how_the_search_was_called(rows_of_y, tmp_path):
+    found = own_search(
+        Bowl(), rows_of_y, out=tmp_path, trials=1, rerun=0, epochs=1
+    )
+    (asked,), _ = Evidence(tmp_path / "bowl.search.jsonl").read("trial")
+    assert found.journals == [asked["search"]]
+    assert asked["about"]["called"] == {"epochs": 1}
+    assert "epochs=1" in found.to_html()

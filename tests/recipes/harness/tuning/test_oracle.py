@@ -5,6 +5,7 @@ from keras_regimen.recipes.harness.tuning.oracle import (
     ask,
     make_oracle,
     planned_trials,
+    planned_work,
     searched_values,
 )
 
@@ -71,7 +72,7 @@ def test_the_same_seed_asks_the_same_zero_included(tuner):
 def test_a_grid_is_the_same_however_many_run_at_a_time(in_flight):
     """KerasTuner's own waits for each trial before it asks for the next."""
     oracle = make_oracle("grid", [DEPTH, WIDE], 50, 0, "min")
-    assert planned_trials(oracle) == 6
+    assert planned_trials(oracle) == planned_work(oracle) == 6
     asked = [tuple(searched_values(t).values()) for t in run(oracle, in_flight)]
     assert asked == [(d, w) for d in (2, 4, 8) for w in (False, True)]
 
@@ -83,6 +84,8 @@ def test_hyperband_asks_for_the_brackets_of_the_paper():
     # Three brackets: 9 of 1 epoch, 3 of 3, 1 of 9; 5 of 3, 2 of 9; 3 of 9.
     assert sorted(epochs) == [1] * 9 + [3] * (3 + 5) + [9] * (1 + 2 + 3)
     assert planned_trials(oracle) == len(epochs) == 23
+    # What is promoted goes on: 9 x 1, 3 x 2, 1 x 6; 5 x 3, 2 x 6; 3 x 9.
+    assert planned_work(oracle) == 21 + 27 + 27
 
 
 def test_hyperband_promotes_the_best_and_repeats_for_more_trials():

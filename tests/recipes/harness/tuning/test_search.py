@@ -133,6 +133,52 @@ def test_the_same_search_again_runs_nothing_and_finds_the_same(
     assert json.dumps(second.to_json()) == json.dumps(first.to_json())
 
 
+class Listening(Silent):
+    """Keeps what is told."""
+
+    def __init__(self):
+        self.running, self.left, self.news = [], [], []
+
+    def expected(self, runs, work):
+        self.left.append(runs)
+
+    def started(self, cell):
+        self.running.append(cell.id)
+
+    def heard(self, execution, news):
+        assert execution["status"] == "running"
+        self.news.append((execution, news))
+
+    def finished(self, row):
+        self.running.remove(row["id"])
+
+
+def test_each_run_is_heard_of_as_it_trains(fitted, tmp_path):
+    told = Listening()
+    options = {"trials": 2, "seeds": 2, "rerun": 1, "arms": ["flat"]}
+    found = search(fitted, tmp_path, reporter=told, **options)
+    # Four runs, and one of the winner on a fresh seed.
+    assert told.left == [5, 4, 3, 2, 1, 0]
+    assert told.running == []
+    rows = {row["id"]: row for row in cells(found.path)}
+    begun = [news.cell for _, news in told.news if not news.epoch]
+    assert sorted(begun) == sorted(rows)
+    trained = [(e, news) for e, news in told.news if news.epoch]
+    assert {news.cell for _, news in trained} == set(rows)
+    best = found.best["flat"]["hyperparameters"]
+    known = {(e["trial"], e["seed"]): e for e in found.executions}
+    for execution, news in trained:
+        # The headline claim's: the error after training.
+        curve = rows[news.cell]["curves"]["val_error"]
+        assert execution["score"] == news.score
+        assert news.score == pytest.approx(curve[news.epoch - 1], rel=1e-6)
+        assert news.epochs == 4
+        same = known.get((execution["trial"], execution["seed"]))
+        values = same["hyperparameters"] if same else best
+        assert execution["hyperparameters"] == values
+    assert trained[-1][0]["seed"] == 2000
+
+
 class Stop(Silent):
     """Interrupts a search after so many rows."""
 
@@ -232,6 +278,9 @@ def test_a_search_of_failures_does_not_succeed(bowl, tmp_path):
     found = search(bowl, tmp_path, trials=4)
     assert not found.succeeded
     assert {e["status"] for e in found.executions} == {"failed"}
+    ((error, count),) = found.failures.items()
+    assert count == len(found.executions) == 8
+    assert error.startswith("ArithmeticError: ")
     assert found.best["level"]["hyperparameters"] == {}
     assert found.to_json()["best"]["level"]["rerun"] != 0
 

@@ -27,6 +27,8 @@ def test_a_record_has_epochs_where_they_were_set():
         mine = trial(**budget)
         assert mine.epochs == epochs
         mine.scores[mine.cells[0].id] = 0.25
+        unscored = mine.to_json("only", mine.cells[1], "running")
+        assert math.isnan(unscored["score"])
         record = mine.to_json("only", mine.cells[0], "done")
         assert record["score"] == 0.25
         assert record.get("epochs", 0) == epochs

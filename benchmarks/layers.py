@@ -98,7 +98,7 @@ def compare(rival, layer, repeats):
     for step in (rival, layer):
         for _ in range(2):  # Traces, and warms up.
             step()
-    turns, end = [], time.perf_counter() + 1.5
+    turns, end = [], time.perf_counter() + 4
     while len(turns) < min(5, repeats) or (
         len(turns) < repeats and time.perf_counter() < end
     ):
@@ -113,7 +113,7 @@ def main():
     parser.add_argument(
         "--layers", nargs="+", choices=names, default=names, metavar="NAME"
     )
-    parser.add_argument("--repeats", type=int, default=31)
+    parser.add_argument("--repeats", type=int, default=101)
     parser.add_argument("--memory", action="store_true", help="as JSON, alone")
     arguments = parser.parse_args()
 

@@ -4,8 +4,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,12 @@ from .cluster import Terms, connected, named_here, script_here, script_name
 from .computation import Computation
 from .gpus import gpus_of, places
 from .interrupt import interrupt_kept
+from .local_workers import local_workers
+from .lost import cluster_gone, row_of_lost, why_lost
 from .news import Listener, Score, listening
 from .plan import Plan, make_plan
-from .process import variables, variables_set
+from .process import variables
 from .worker_cell import run_in_worker, run_made, run_sent
-
-# A cell that ended so many workers is given up. Another try costs an import.
-_DEATHS_PER_CELL = 4
-
-# How often workers are started at most, if some do not come up.
-_STARTS = 3
-
-# Seconds between looks at whether all workers are there.
-_MENDING = 5
 
 
 class Engine:
@@ -115,9 +107,8 @@ class Engine:
         else:
             backend = backends.chosen_backend(self.backend)
             backends.check_installed(backend)
-            stack.enter_context(_main_not_imported())
             gpus = self._place(backend)
-            self._client = stack.enter_context(_dask(gpus, backend))
+            self._client = stack.enter_context(local_workers(gpus, backend))
             # All at once, and while this process goes on.
             self._imports = [
                 self._client.submit(import_keras, workers=address, pure=False)
@@ -137,7 +128,7 @@ class Engine:
         try:
             return future.result()
         except Exception as error:
-            if lost := _lost(error):
+            if lost := why_lost(error):
                 raise RefusalError(f"no plan could be made: {lost}") from error
             raise
 
@@ -206,7 +197,7 @@ class Engine:
                 # Waits if it went with its worker, and is computed again.
                 row = future.result()
             except Exception as error:
-                row = _failed(cell, error, self.cluster)
+                row = row_of_lost(cell, error, self.cluster)
             future.release()
             yield row
             self._raise_if_interrupted()
@@ -238,7 +229,7 @@ class Engine:
         try:
             return len(self._client.nthreads())
         except OSError as error:
-            raise _gone(self.cluster, error) from error
+            raise cluster_gone(self.cluster, error) from error
 
     def _submit(self, cell: Cell, score: Score | None) -> Any:
         if cell.recipe_from is not None:
@@ -259,99 +250,6 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def _dask(gpus: Sequence[str | None], backend: str) -> Iterator[Any]:
-    import dask
-    import distributed
-
-    config = {
-        "distributed.nanny.pre-spawn-environ": variables(backend),
-        # A worker holds one cell: the cells behind it are not suspected of
-        # having ended it.
-        "distributed.scheduler.worker-saturation": 1.0,
-        "distributed.scheduler.allowed-failures": _DEATHS_PER_CELL - 1,
-        "distributed.admin.low-level-log-length": 0,
-        # Ctrl-C reaches the whole process group; the parent ends the workers.
-        "distributed.worker.preload": [_PRELOAD.format(gpus=list(gpus))],
-    }
-    with (
-        variables_set(backend),
-        dask.config.set(config),
-        _local_cluster(len(gpus)) as cluster,
-        _kept_up(cluster, len(gpus)),
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
-
-
-def _local_cluster(workers: int) -> Any:
-    import distributed
-
-    starts = _STARTS
-    while True:
-        starts -= 1
-        try:
-            return distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                # Without one it takes Dask's default port, on all interfaces.
-                dashboard_address="127.0.0.1:0",
-                silence_logs="CRITICAL",
-            )
-        except RuntimeError as error:  # One was killed as it started.
-            if not starts:
-                raise RefusalError(
-                    f"worker processes do not start ({error}); is there "
-                    "memory for them? Take fewer --workers"
-                ) from error
-
-
-@contextlib.contextmanager
-def _kept_up(cluster: Any, workers: int) -> Iterator[None]:
-    """Starts a worker again that died before it had started.
-
-    Dask gives up on such a one, and a run would wait for ever.
-    """
-    from tornado.ioloop import PeriodicCallback
-
-    repeat = PeriodicCallback(lambda: cluster.scale(workers), _MENDING * 1000)
-    cluster.loop.add_callback(repeat.start)
-    try:
-        yield
-    finally:
-        cluster.loop.add_callback(repeat.stop)
-
-
-# Run by each worker as it starts, and by the one that takes its place.
-_PRELOAD = """
-import os, signal
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-def dask_setup(worker):
-    gpus = {gpus}[worker.name]
-    if gpus is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus
-"""
-
-
-@contextlib.contextmanager
-def _main_not_imported() -> Iterator[None]:
-    """Keeps new processes from importing this one's script.
-
-    Python imports the main script in each process that it spawns: seconds
-    for a recipe, and a fork bomb for a script without a `__main__` guard.
-    """
-    main = vars(sys.modules["__main__"])
-    names = ("__file__", "__spec__")
-    hidden: dict[str, Any] = {n: main.pop(n) for n in names if n in main}
-    main["__spec__"] = None
-    try:
-        yield
-    finally:
-        del main["__spec__"]
-        main.update(hidden)
 
 
 def _call(
@@ -399,41 +297,3 @@ def _unedited(cell: Cell | None) -> Cell | None:
             "same command runs what it is now"
         )
     return cell
-
-
-def _failed(
-    cell: Cell, error: BaseException, cluster: str | None
-) -> dict[str, Any]:
-    """Returns the row of a cell that ended its workers.
-
-    A cell turns its own exceptions into rows, so others are not its fault.
-    """
-    from distributed import KilledWorker
-
-    reason = _lost(error) or f"{type(error).__name__}: {error}"
-    if isinstance(error, RefusalError):
-        raise error
-    if cluster is not None and not isinstance(error, KilledWorker):
-        raise _gone(cluster, reason)
-    return {**cell.row(), "status": "failed", "error": reason}
-
-
-def _gone(cluster: str, reason: object) -> RefusalError:
-    return RefusalError(
-        f"the cluster at {cluster!r} could not run a cell ({reason}); "
-        "finished cells are kept, and the same command goes on from here"
-    )
-
-
-def _lost(error: BaseException) -> str | None:
-    """Returns what a task was lost to, or None if it raised by itself."""
-    from distributed import KilledWorker
-
-    if isinstance(error, KilledWorker):
-        return (
-            f"it ended {error.allowed_failures + 1} worker processes: out of "
-            "memory, or a crash in native code"
-        )
-    if isinstance(error, CancelledError):
-        return "the connection to the scheduler is lost"
-    return None

@@ -83,7 +83,8 @@ def load(file: Path) -> "Recipe":
     recipe = getattr(module, "recipe", None)
     if not isinstance(recipe, Recipe):
         raise RefusalError(
-            f"{file} declares no recipe: it must end in `recipe = Recipe(...)`"
+            f"{file} declares no recipe: it must end in `recipe = Recipe(...)`."
+            f" A model is searched by `regimen tune {file.name}:NAME`"
         )
     return recipe
 

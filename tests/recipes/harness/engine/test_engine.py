@@ -1,5 +1,4 @@
 import os
-import signal
 
 import pytest
 
@@ -124,21 +123,3 @@ def test_a_cell_that_crashes_its_process_is_a_row_and_stops_no_other(measured):
     assert rows[1]["status"] == "failed"
     assert "ended 4 worker processes" in rows[1]["error"]
     assert [rows[s]["status"] for s in (0, 2, 3)] == ["done"] * 3
-
-
-@pytest.mark.release
-def test_a_worker_that_dies_while_it_starts_is_replaced(measured):
-    """Dask gives it up: with one worker a run would wait for ever."""
-    psutil = pytest.importorskip("psutil")
-    with Engine(workers=1) as engine:
-        first = engine.call(pid)
-        os.kill(first, signal.SIGKILL)
-        child = None
-        while child is None:
-            for process in psutil.Process().children(recursive=True):
-                started = "spawn_main" in " ".join(process.cmdline())
-                if started and process.pid != first:
-                    child = process
-        child.kill()
-        (row,) = engine.run(cells_of(measured, ["none"]))
-    assert row["status"] == "done"

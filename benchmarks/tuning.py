@@ -1,6 +1,6 @@
 """Searches: what two workers gain, what a trial costs, and memory.
 
-    python benchmarks/tuning.py              # some fifteen minutes
+    python benchmarks/tuning.py              # some twenty minutes
     python benchmarks/tuning.py --only trial --seconds 3
 
 Three questions, each answered by processes that run one after the other and

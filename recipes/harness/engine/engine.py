@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -123,7 +124,7 @@ class Engine:
         if self._here:
             return function(*args, **kwargs)
         future = self._client.submit(
-            _call, *self._setting, function, *args, pure=False, **kwargs
+            _call, *self._packed(function, *args, **kwargs), pure=False
         )
         try:
             return future.result()
@@ -215,9 +216,15 @@ class Engine:
             self.workers = len(found)
         return found
 
-    @property
-    def _setting(self) -> tuple[Terms | None, Computation]:
-        return self._terms, self.computation
+    def _packed(self, *call: Any, **named: Any) -> tuple[Any, ...]:
+        """Returns what `_call` takes.
+
+        The call itself as bytes: to unpack it may import a module of the
+        user's, and with it Keras, for which the worker is not set up yet.
+        """
+        import cloudpickle
+
+        return self._terms, self.computation, cloudpickle.dumps((call, named))
 
     @property
     def _here(self) -> bool:
@@ -241,7 +248,7 @@ class Engine:
             cell = replace(cell, file=script_name(Path(cell.file)))
         key = f"{cell.arm}-{cell.id}"
         return self._client.submit(
-            _call, *self._setting, run, cell, score, key=key, pure=False
+            _call, *self._packed(run, cell, score), key=key, pure=False
         )
 
 
@@ -252,21 +259,16 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _call(
-    terms: Terms | None,
-    computation: Computation,
-    function: Callable,
-    /,
-    *args: Any,
-    **kwargs: Any,
-) -> Any:
+def _call(terms: Terms | None, computation: Computation, packed: bytes) -> Any:
     if terms is None:
         _set_up(computation)
     else:
         terms.meet()
         with named_here():
             _set_up(computation)
-    return function(*args, **kwargs)
+    # From this command, as all that Dask unpacks.
+    (function, *args), named = pickle.loads(packed)  # noqa: S301
+    return function(*args, **named)
 
 
 def _set_up(computation: Computation) -> None:

@@ -94,8 +94,10 @@ def _kept_up(cluster: Any, workers: int) -> Iterator[None]:
 
 # Run by each worker as it starts, and by the one that takes its place.
 _PRELOAD = """
-import os, signal
+import logging, os, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+# A worker that is replaced may lose a connection on its way out.
+logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
 def dask_setup(worker):
     gpus = {gpus}[worker.name]
     if gpus is not None:

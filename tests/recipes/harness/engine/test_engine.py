@@ -1,4 +1,6 @@
+import importlib
 import os
+import signal
 
 import pytest
 
@@ -123,3 +125,23 @@ def test_a_cell_that_crashes_its_process_is_a_row_and_stops_no_other(measured):
     assert rows[1]["status"] == "failed"
     assert "ended 4 worker processes" in rows[1]["error"]
     assert [rows[s]["status"] for s in (0, 2, 3)] == ["done"] * 3
+
+
+@pytest.mark.slow
+def test_a_worker_is_set_up_before_it_imports_what_is_called(
+    tmp_path, monkeypatch
+):
+    """Else it would take the floats of a user's own Keras, say."""
+    (tmp_path / "theirs.py").write_text(
+        "import keras\nfound = keras.config.floatx()\n\n\n"
+        "def floatx():\n    return found\n"
+    )
+    (tmp_path / "keras.json").write_text('{"floatx": "float16"}')
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    theirs = importlib.import_module("theirs")
+    with Engine(workers=1) as engine:
+        # The next one imports nothing before its first call.
+        os.kill(engine.call(pid), signal.SIGKILL)
+        assert engine.call(theirs.floatx) == "float32"

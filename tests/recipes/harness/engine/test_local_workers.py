@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import sys
@@ -50,9 +51,10 @@ def test_a_worker_that_dies_while_it_starts_is_replaced():
         child = None
         while child is None:
             for process in psutil.Process().children(recursive=True):
-                started = "spawn_main" in " ".join(process.cmdline())
-                if started and process.pid != first:
-                    child = process
+                with contextlib.suppress(psutil.Error):  # It has ended.
+                    started = "spawn_main" in " ".join(process.cmdline())
+                    if started and process.pid != first:
+                        child = process
         child.kill()
         last = client.submit(os.getpid, pure=False).result(timeout=60)
     assert last not in (first, child.pid)

@@ -93,8 +93,11 @@ class ScheduleFreeAdamW(ScheduleFree):
 
     def direction(self, gradient, index, scale):
         velocity = self._velocities[index]
-        v = self.beta_2 * ops.convert_to_tensor(velocity) + ops.square(gradient)
-        self.assign(velocity, v)
+        # In two steps, of which TensorFlow adds the second in place.
+        v = ops.convert_to_tensor(velocity)
+        self.assign(velocity, self.beta_2 * v)
+        self.assign_add(velocity, ops.square(gradient))
+        v = ops.convert_to_tensor(velocity)
         return gradient / (ops.sqrt(v) + self.epsilon * scale)
 
     def get_config(self):

@@ -1,4 +1,7 @@
-"""A process of several devices, which must be set before a backend starts."""
+"""A worker in this process; and a process of several devices.
+
+Devices must be set before a backend starts.
+"""
 
 import json
 import os
@@ -7,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 
+import distributed
 import pytest
 
 from keras_regimen.recipes.harness.evidence import discovery
@@ -25,6 +29,22 @@ def run(computation, **options):
         )
         return {{"rows": list(engine.run(plan.cells)), "notes": plan.notes}}
 """
+
+
+@pytest.fixture(scope="module")
+def client():
+    """A Dask client of one worker in this process."""
+    with (
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tcp://",
+            dashboard_address="127.0.0.1:0",
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
 
 
 @pytest.fixture(scope="module")

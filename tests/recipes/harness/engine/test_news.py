@@ -54,21 +54,6 @@ def tell_all(cell):
     return cell
 
 
-@pytest.fixture(scope="module")
-def client():
-    with (
-        distributed.LocalCluster(
-            n_workers=1,
-            threads_per_worker=1,
-            processes=False,
-            protocol="tcp://",
-            dashboard_address="127.0.0.1:0",
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
-
-
 def test_news_of_a_worker_are_heard_before_its_result(client):
     said = []
     with listening(client, Listener(last_loss, said.append)):

@@ -1,4 +1,3 @@
-import distributed
 import pytest
 
 from keras_regimen.recipes.harness.engine.cell import Cell
@@ -6,21 +5,6 @@ from keras_regimen.recipes.harness.engine.news import Listener, listening
 from keras_regimen.recipes.harness.engine.training import run_cell
 from keras_regimen.recipes.harness.engine.worker_cell import run_in_worker
 from keras_regimen.recipes.harness.tuning.goal import goal_of
-
-
-@pytest.fixture
-def client():
-    with (
-        distributed.LocalCluster(
-            n_workers=1,
-            threads_per_worker=1,
-            processes=False,
-            protocol="tcp://",
-            dashboard_address="127.0.0.1:0",
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
 
 
 def test_its_news_are_of_its_row_which_is_that_of_a_silent_cell(fitted, client):

@@ -1,16 +1,19 @@
 """What a layer costs: its train step against that of its nearest built-in.
 
-    python benchmarks/layers.py                 # all layers, some minutes
+    python benchmarks/layers.py                 # all layers, a quarter hour
     python benchmarks/layers.py --layers BatchNormLSTM DropConnect
 
 A step is the layer alone: outputs, gradients of inputs and weights, moving
 statistics and an update, as a TensorFlow graph and compiled by XLA (jit).
 Nothing around the layer dilutes the ratio. Layer and rival (`layer_pairs.py`)
-take turns in one process, and the median of the turns' ratios counts; keep the
-machine quiet. The command exits with 1 if a ratio is above its bound.
+take turns in one process, and the median of the turns' ratios counts; of
+several processes, one after another (`apart.py` says why), the median is held
+to the bound. Keep the machine quiet. The command exits with 1 if a ratio is
+above its bound.
 
 Memory is what a step adds to the resident set at its peak (on Linux), seen in
-a second process: oneDNN's allocator, which keeps what is freed, is off there.
+a process of its own: oneDNN's allocator, which keeps what is freed, is off
+there.
 """
 
 import argparse
@@ -18,7 +21,6 @@ import ctypes
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -28,6 +30,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import numpy as np
 import tensorflow as tf
+from apart import measured_apart, measured_often
 from layer_pairs import BOUNDS, TABLE
 
 
@@ -83,25 +86,13 @@ def peak_megabytes(step):
     return statistics.median(found)
 
 
-def memory_of(names):
-    """Returns megabytes of rival and layer for each layer and mode."""
-    command = [sys.executable, __file__, "--memory", "--layers", *names]
-    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
-    child = subprocess.run(
-        command, env=environment, check=True, stdout=subprocess.PIPE
-    )
-    return json.loads(child.stdout)
-
-
-def compare(rival, layer, repeats):
+def compare(rival, layer):
     """Returns the median seconds of both, and the median ratio."""
     for step in (rival, layer):
         for _ in range(2):  # Traces, and warms up.
             step()
-    turns, end = [], time.perf_counter() + 4
-    while len(turns) < min(5, repeats) or (
-        len(turns) < repeats and time.perf_counter() < end
-    ):
+    turns, end = [], time.perf_counter() + 2
+    while len(turns) < 5 or (len(turns) < 51 and time.perf_counter() < end):
         turns.append((seconds(rival), seconds(layer)))
     ratios = [ours / theirs for theirs, ours in turns]
     return *np.median(turns, axis=0), statistics.median(ratios)
@@ -113,8 +104,11 @@ def main():
     parser.add_argument(
         "--layers", nargs="+", choices=names, default=names, metavar="NAME"
     )
-    parser.add_argument("--repeats", type=int, default=101)
-    parser.add_argument("--memory", action="store_true", help="as JSON, alone")
+    parser.add_argument("--processes", type=int, default=3)
+    for what in ("memory", "times"):
+        parser.add_argument(
+            f"--{what}", action="store_true", help="as JSON, of this process"
+        )
     arguments = parser.parse_args()
 
     # By name and mode: the bound, and a function that makes both steps.
@@ -131,25 +125,38 @@ def main():
         for mode in ("graph", "jit")
         if name in arguments.layers
     }
-    if arguments.memory:
+    if arguments.memory or arguments.times:
         found = {
-            name: [peak_megabytes(step) for step in steps()]
+            name: compare(*steps())
+            if arguments.times
+            else [peak_megabytes(step) for step in steps()]
             for name, (_, steps) in todo.items()
         }
         print(json.dumps(found))
         return
-    memory = memory_of(arguments.layers)
-    print(f"TensorFlow {tf.__version__}, {os.cpu_count()} cores")
-    print(f"{'rival / layer':34}{'ms':>18}{'MB':>16}   ratio  bound")
+
+    chosen = ["--layers", *arguments.layers]
+    memory = measured_apart(
+        __file__, "--memory", *chosen, TF_ENABLE_ONEDNN_OPTS="0"
+    )
+    rounds = measured_often(arguments.processes, __file__, "--times", *chosen)
+    print(
+        f"TensorFlow {tf.__version__}, {os.cpu_count()} cores, "
+        f"{arguments.processes} processes"
+    )
+    print(f"{'rival / layer':34}{'ms':>18}{'MB':>16}   ratio      range  bound")
     late = 0
-    for name, (bound, steps) in todo.items():
-        rival, layer, ratio = compare(*steps(), arguments.repeats)
+    for name, (bound, _) in todo.items():
+        times = np.array([found[name] for found in rounds])
+        rival, layer, ratio = np.median(times, axis=0).tolist()
+        ratios = times[:, 2]
         line = f"{name:34}{1000 * rival:8.2f} /{1000 * layer:8.2f}"
         line += "{:7.1f} /{:7.1f}".format(*memory[name]) + f"{ratio:8.2f}"
+        line += f"{min(ratios):7.2f}-{max(ratios):.2f}"
         if bound:
             late += ratio > bound
             line += f"   {bound:.2f} {'missed' if ratio > bound else 'kept'}"
-        print(line, flush=True)
+        print(line)
     sys.exit(late > 0)
 
 

@@ -5,12 +5,15 @@ optimizer and, by hand, the wrapper's own arithmetic: so the bound is on what
 wrapping costs. By hand means for this net alone: nothing is saved, checked,
 cast or skipped.
 
-Two first-order optimizers have, compiled by XLA, such a rival too, and the
-ratio to Adam is for information. On a CPU, XLA computes each array in a loop of
-its own, and all that one step of Adam reads and writes is ten arrays the size
-of the weights. AdaBelief's second moment waits for the new first: eleven. What
-`ScheduleFreeAdamW` steps along goes into two sequences: thirteen. No order of
-the same arithmetic saves them, so the bound is on what ours costs beyond it.
+The updates of two first-order optimizers have, compiled by XLA, such a rival
+too, and their ratio to Adam's update is for information. On a CPU, XLA computes
+each array in a loop of its own, and all that one update of Adam reads and
+writes is ten arrays the size of the weights. AdaBelief's second moment waits
+for the new first: eleven, and XLA computes the first moments of all layers
+before, so that none is in the cache any more. What `ScheduleFreeAdamW` steps
+along goes into two sequences: thirteen. No order of the same arithmetic saves
+them, so the bound is on what ours costs beyond it; their train steps are held
+to Adam's.
 """
 
 import keras
@@ -205,7 +208,7 @@ BOUND = 1.1
 
 
 def rivals(name, jit):
-    """Yields what comes after an optimizer's name, a rival, and its bound."""
+    """Yields a note, a rival of an optimizer's update, and its bound."""
     rival, _ = PAIRS[name]
     if jit and name in COMPILED:
         yield " / Adam", rival, None

@@ -1,15 +1,18 @@
 """What an optimizer costs: its step against Adam's, L-BFGS against others'.
 
-    python benchmarks/optimizers.py             # some four minutes
+    python benchmarks/optimizers.py             # a quarter hour
     python benchmarks/optimizers.py --quick     # fewer turns, 1M weights only
     python benchmarks/optimizers.py --only Yogi Lookahead
 
-A step is the optimizer alone, on gradients that are there already, of a net of
-1 and of 10 million weights, as a TensorFlow graph and compiled by XLA (jit).
-It is measured against the step of Keras' Adam; a wrapper against Adam and, by
-hand, its own arithmetic; two that XLA cannot fuse as it does Adam against their
-formulas by hand, too (`optimizer_pairs.py` says why). The two take turns, and
-the median of the turns' ratios of CPU time counts.
+Steps are measured of a net of 1 and of 10 million weights, as a TensorFlow
+graph and compiled by XLA (jit). A train step is what `fit` does for a batch of
+32, its default: what a user pays. An update is the optimizer alone, on
+gradients that are there already. A first-order optimizer's rival is Keras' Adam
+in both; a wrapper's is Adam and, by hand, its own arithmetic. The updates of
+two that XLA cannot fuse as it does Adam's are held to their formulas by hand
+(`optimizer_pairs.py` says why). The two take turns, and the median of the
+turns' ratios of CPU time counts; of several processes (`apart.py` says why),
+the median is held to the bound.
 
 L-BFGS minimizes the loss of a net on all of scikit-learn's digits, in turns
 with SciPy's and PyTorch's (`full_batch_rivals.py`). There wall time counts,
@@ -22,6 +25,7 @@ exits with 1 if a ratio is above its bound.
 """
 
 import argparse
+import json
 import os
 import statistics
 import sys
@@ -37,13 +41,27 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 import keras
 import numpy as np
 import tensorflow as tf
-from optimizer_pairs import PAIRS, PERIOD, rivals
+from apart import measured_often
+from optimizer_pairs import BOUND, FIRST_ORDER, PAIRS, PERIOD, rivals
 
 # Layers and units of a net of as many weights.
 NETS = {"1M": (4, 500), "10M": (10, 1000)}
 
 
-def step_of(optimizer, size, jit):
+def train_step_of(optimizer, size, jit):
+    """Returns a function that trains a net of its own on a batch of 32."""
+    layers, units = NETS[size]
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((units,))])
+    for _ in range(layers):
+        model.add(keras.layers.Dense(units, activation="relu"))
+    model.compile(optimizer, "mse", jit_compile=jit)
+    rng = np.random.default_rng(0)
+    batch = tf.constant(rng.normal(size=(32, units)).astype("float32"))
+    return lambda: model.train_on_batch(batch, batch)
+
+
+def update_of(optimizer, size, jit):
     """Returns a function that moves the weights of a net of its own."""
     layers, units = NETS[size]
     rng = np.random.default_rng(0)
@@ -87,12 +105,20 @@ def compare(rival, ours, limit):
 
 def report(name, rival, ours, ratio, bound=None):
     """Prints a line; returns whether the bound is missed, if there is one."""
-    line = f"{name:36}{1000 * rival:9.2f} /{1000 * ours:9.2f}{ratio:8.2f}"
+    line = f"{name:46}{1000 * rival:9.2f} /{1000 * ours:9.2f}{ratio:8.2f}"
     missed = bound is not None and ratio > bound
     if bound is not None:
         line += f"   {bound:.2f} {'missed' if missed else 'kept'}"
     print(line, flush=True)
     return missed
+
+
+def contests(name, jit):
+    """Yields what is measured, how a step is made, a rival, and a bound."""
+    if name in FIRST_ORDER:
+        yield "train step", train_step_of, keras.optimizers.Adam, BOUND
+    for note, rival, bound in rivals(name, jit):
+        yield f"update{note}", update_of, rival, bound
 
 
 def race(widths, rounds):
@@ -141,23 +167,44 @@ def main():
         "--only", nargs="+", choices=names, default=names, metavar="NAME"
     )
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--processes", type=int, default=3)
+    parser.add_argument(
+        "--times", action="store_true", help="as JSON, of this process"
+    )
     arguments = parser.parse_args()
     quick = arguments.quick
 
+    # By line: the bound, and a function that makes both steps.
+    todo = {
+        f"{name}, {what}, {size}, {mode}": (
+            bound,
+            lambda makers=(rival, make), step_of=step_of, of=(size, jit): [
+                step_of(maker(), *of) for maker in makers
+            ],
+        )
+        for name, (_, make) in PAIRS.items()
+        if name in arguments.only
+        for size in (["1M"] if quick else NETS)
+        for mode, jit in (("graph", False), ("jit", True))
+        for what, step_of, rival, bound in contests(name, jit)
+    }
+    if arguments.times:
+        limit = 0.5 if quick else 1.5
+        found = {
+            line: compare(*steps(), limit=limit)
+            for line, (_, steps) in todo.items()
+        }
+        print(json.dumps(found))
+        return
+
+    again = ["--times", "--only", *arguments.only, *["--quick"] * quick]
+    rounds = measured_often(arguments.processes, __file__, *again)
+    print(f"TensorFlow {tf.__version__}, {arguments.processes} processes")
+    print(f"{'CPU milliseconds of rival / ours':46}{'ratio':>28}  bound")
     missed = 0
-    print(f"TensorFlow {tf.__version__}, CPU milliseconds of a step")
-    print(f"{'rival / ours':36}{'ms':>20}   ratio  bound")
-    for name in arguments.only:
-        for size in ["1M"] if quick else NETS:
-            for mode in ("graph", "jit") if name in PAIRS else ():
-                jit = mode == "jit"
-                _, make = PAIRS[name]
-                ours = step_of(make(), size, jit)
-                for note, rival, bound in rivals(name, jit):
-                    theirs = step_of(rival(), size, jit)
-                    found = compare(theirs, ours, limit=0.5 if quick else 1.5)
-                    line = f"{name}{note}, {size}, {mode}"
-                    missed += report(line, *found, bound)
+    for line, (bound, _) in todo.items():
+        times = np.array([found[line] for found in rounds])
+        missed += report(line, *np.median(times, axis=0).tolist(), bound)
     if "LBFGS" in arguments.only:
         missed += race([64] if quick else [64, 256], 5 if quick else 15)
     sys.exit(missed > 0)

@@ -7,11 +7,13 @@ from keras import ops
 
 from .._arguments import check_learning_rate, check_number
 from .._state import add_slots, dense
+from .add_decaying import add_decaying
 from .bias_correction import bias_correction
+from .once_per_step import OncePerStep
 
 
 @keras.saving.register_keras_serializable(package="keras_regimen")
-class AdaBelief(keras.optimizers.Optimizer):
+class AdaBelief(OncePerStep, keras.optimizers.Optimizer):
     """Adam that takes long steps where gradients come as expected.
 
     Use it in place of Adam. Adam divides by the root of an average over
@@ -73,30 +75,31 @@ class AdaBelief(keras.optimizers.Optimizer):
         self._momentums = add_slots(self, variables, "momentum")
         self._surprises = add_slots(self, variables, "surprise")
 
-    def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
-        momentum, surprises = self._momentums[index], self._surprises[index]
-        m, s = map(ops.convert_to_tensor, (momentum, surprises))
-        step = ops.cast(self.iterations + 1, momentum.dtype)
+    def scalars(self, learning_rate, dtype):
+        step = ops.cast(self.iterations + 1, dtype)
         correction_1 = bias_correction(self.beta_1, step)
         correction_2 = bias_correction(self.beta_2, step)
-
         # The surprises are a sum and not an average, which spares a pass over
         # the weights: `s` is to be multiplied by `1 - beta_2`. The epsilons of
         # all steps are a geometric series, which is added here.
         share = correction_2 / (1 - self.beta_2)
         offset = self.epsilon / (1 - self.beta_2) * share
-        factor = ops.cast(learning_rate, step.dtype) / correction_1
-        factor = factor * ops.sqrt(share)
+        factor = ops.cast(learning_rate, dtype) / correction_1
+        return factor * ops.sqrt(share), offset
 
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        momentum, surprises = self._momentums[index], self._surprises[index]
+        factor, offset = self.scalars_of_step(learning_rate, momentum.dtype)
+        gradient = dense(gradient, momentum.dtype)
+        old = ops.convert_to_tensor(momentum)
+        self.assign_add(momentum, (1 - self.beta_1) * (gradient - old))
         # From the new momentum alone: XLA would copy the old one, to read it
         # after it was overwritten.
-        gradient = dense(gradient, momentum.dtype)
-        self.assign_add(momentum, (1 - self.beta_1) * (gradient - m))
         m = ops.convert_to_tensor(momentum)
-        s = self.beta_2 * s + ops.square(gradient - m)
-        self.assign(surprises, s)
-        self.assign_sub(variable, factor * m / ops.sqrt(s + offset))
+        square = ops.square(gradient - m)
+        s = add_decaying(self, surprises, self.beta_2, square)
+        self.assign_sub(variable, factor * (m / ops.sqrt(s + offset)))
 
     def get_config(self):
         return {

@@ -8,6 +8,7 @@ from keras import ops
 
 from .._arguments import check_learning_rate, check_number
 from .._state import add_slots, dense
+from .add_decaying import add_decaying
 from .bias_correction import bias_correction
 from .once_per_step import OncePerStep
 
@@ -104,15 +105,12 @@ class RectifiedAdam(OncePerStep, keras.optimizers.Optimizer):
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
-        m, v = map(ops.convert_to_tensor, (momentum, velocity))
         gradient = dense(gradient, momentum.dtype)
         factor, offset = self.scalars_of_step(learning_rate, momentum.dtype)
         # The slots are sums and not averages, which spares three passes over
         # the weights.
-        m = self.beta_1 * m + gradient
-        v = self.beta_2 * v + ops.square(gradient)
-        self.assign(momentum, m)
-        self.assign(velocity, v)
+        m = add_decaying(self, momentum, self.beta_1, gradient)
+        v = add_decaying(self, velocity, self.beta_2, ops.square(gradient))
         self.assign_sub(variable, factor * m / (ops.sqrt(v) + offset))
 
     def get_config(self):

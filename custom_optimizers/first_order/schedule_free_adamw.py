@@ -7,6 +7,7 @@ from keras import ops
 
 from .._arguments import check_number
 from .._state import add_slots
+from .add_decaying import add_decaying
 from .bias_correction import bias_correction
 from .schedule_free import ScheduleFree
 
@@ -93,11 +94,7 @@ class ScheduleFreeAdamW(ScheduleFree):
 
     def direction(self, gradient, index, scale):
         velocity = self._velocities[index]
-        # In two steps, of which TensorFlow adds the second in place.
-        v = ops.convert_to_tensor(velocity)
-        self.assign(velocity, self.beta_2 * v)
-        self.assign_add(velocity, ops.square(gradient))
-        v = ops.convert_to_tensor(velocity)
+        v = add_decaying(self, velocity, self.beta_2, ops.square(gradient))
         return gradient / (ops.sqrt(v) + self.epsilon * scale)
 
     def get_config(self):

@@ -7,11 +7,13 @@ from keras import ops
 
 from .._arguments import check_learning_rate, check_number
 from .._state import add_slots, dense
+from .add_decaying import add_decaying
 from .bias_correction import bias_correction
+from .once_per_step import OncePerStep
 
 
 @keras.saving.register_keras_serializable(package="keras_regimen")
-class Yogi(keras.optimizers.Optimizer):
+class Yogi(OncePerStep, keras.optimizers.Optimizer):
     """Adam that forgets large gradients slowly.
 
     Use it where gradients are sparse or come in bursts. Adam's second moment
@@ -80,26 +82,26 @@ class Yogi(keras.optimizers.Optimizer):
             keras.initializers.Constant(self.initial_accumulator),
         )
 
+    def scalars(self, learning_rate, dtype):
+        step = ops.cast(self.iterations + 1, dtype)
+        correction_1 = bias_correction(self.beta_1, step)
+        correction_2 = ops.sqrt(bias_correction(self.beta_2, step))
+        rate = ops.cast(learning_rate, dtype)
+        # The momentum is a sum and not an average, which spares a pass.
+        factor = rate * correction_2 * ((1 - self.beta_1) / correction_1)
+        return factor, self.epsilon * correction_2
+
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
-        m, v = map(ops.convert_to_tensor, (momentum, velocity))
+        factor, offset = self.scalars_of_step(learning_rate, momentum.dtype)
         gradient = dense(gradient, momentum.dtype)
-        step = ops.cast(self.iterations + 1, momentum.dtype)
-        correction_1 = bias_correction(self.beta_1, step)
-        correction_2 = ops.sqrt(bias_correction(self.beta_2, step))
-        rate = ops.cast(learning_rate, step.dtype)
-        # The momentum is a sum and not an average, which spares a pass.
-        factor = rate * correction_2 * ((1 - self.beta_1) / correction_1)
-
-        m = self.beta_1 * m + gradient
+        m = add_decaying(self, momentum, self.beta_1, gradient)
         square = ops.square(gradient)
-        v = v + ops.sign(square - v) * ((1 - self.beta_2) * square)
-        self.assign(momentum, m)
-        self.assign(velocity, v)
-        self.assign_sub(
-            variable, factor * m / (ops.sqrt(v) + self.epsilon * correction_2)
-        )
+        sign = ops.sign(square - ops.convert_to_tensor(velocity))
+        self.assign_add(velocity, sign * ((1 - self.beta_2) * square))
+        v = ops.convert_to_tensor(velocity)
+        self.assign_sub(variable, factor * (m / (ops.sqrt(v) + offset)))
 
     def get_config(self):
         return {

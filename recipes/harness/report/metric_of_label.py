@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -36,13 +37,18 @@ def metric_of_label(label: str) -> Metric:
     if match := re.fullmatch(r"final (\w+)", label):
         return final(match[1])
     if match := re.fullmatch(r"(\w+) at the best (\w+)", label):
-        return at_best_epoch(match[1], monitor=match[2])
+        metric = at_best_epoch(match[1], monitor=match[2])
+        if match[1] != match[2]:
+            return metric
+        read = partial(_returned_or, match[1], metric.read)
+        return replace(metric, read=read)
     if match := re.fullmatch(r"(updates|evaluations) to (\w+) ≤ (\S+)", label):
         return steps_to(match[2], float(match[3]), count=match[1])
     if match := re.fullmatch(r"(\w+) gap \(test - train\)", label):
         return gap(match[1])
     if match := re.fullmatch(r"best (\w+)", label):
-        return Metric(label, partial(_highest, match[1]), _continuous)
+        read = partial(_returned_or, match[1], partial(_highest, match[1]))
+        return Metric(label, read, _continuous)
     if label == "val_loss":
         return Metric(label, _own_or_lowest, _continuous)
     return value(label)
@@ -53,13 +59,15 @@ def _highest(name: str, row: Row) -> float:
     return max(curve, default=math.nan)
 
 
-def _own_or_lowest(row: Row) -> float:
-    """Returns what a HyperModel's own `fit` gave, else the best epoch's."""
+def _returned_or(name: str, read: Callable[[Row], float], row: Row) -> float:
+    """Returns what a HyperModel's own `fit` gave, else what a curve says."""
     values = row.get("values") or {}
-    for name in (OBJECTIVE, "val_loss"):
-        if name in values:
-            return values[name]
-    return at_best_epoch("val_loss", monitor="val_loss").read(row)
+    return values[name] if name in values else read(row)
+
+
+def _own_or_lowest(row: Row) -> float:
+    lowest = metric_of_label("val_loss at the best val_loss").read
+    return _returned_or(OBJECTIVE, lowest, row)
 
 
 def _continuous(row: Row) -> float:

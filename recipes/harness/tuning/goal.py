@@ -1,11 +1,11 @@
 """The figure that a search goes by, and which way is better."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..contract.metrics import Metric, at_best_epoch, final
+from ..contract.metrics import Metric, final
 from ..engine.plan import Plan
 from ..quiet_import import import_keras
 from ..refusal import RefusalError
@@ -53,12 +53,6 @@ class Goal:
         """
         return self.score({**row, "status": "done"}) if self.early else math.nan
 
-    def best(self, scores: Sequence[float]) -> float:
-        """Returns the best of the scores that are numbers, NaN of none."""
-        pick = min if self.direction == "min" else max
-        numbers = [score for score in scores if math.isfinite(score)]
-        return pick(numbers, default=math.nan)
-
 
 def goal_of(plan: Plan, objective: str | None) -> Goal:
     """Returns the goal of a search.
@@ -66,8 +60,9 @@ def goal_of(plan: Plan, objective: str | None) -> Goal:
     Args:
         plan: The plan of what is searched.
         objective: Optional string. A logged figure, such as `"val_error"`,
-            at its best epoch, with `min:` or `max:` before it where its name
-            does not tell; by default the headline claim's metric on
+            at its best epoch, or what a HyperModel's own `fit` returned by
+            that name, with `min:` or `max:` before it where its name does not
+            tell; by default the headline claim's metric on
             validation data, else `"val_loss"`.
 
     Raises:
@@ -107,11 +102,10 @@ def _named(objective: str) -> Goal:
             f"say whether a low or a high {name} is better, min:{name} or "
             f"max:{name}. Received: objective={objective!r}"
         )
-    if direction == "min":
-        metric = at_best_epoch(name, monitor=name)
-    else:
-        metric = metric_of_label(f"best {name}")
-    return Goal(metric, direction, name)
+    label = f"{name} at the best {name}"
+    if direction == "max":
+        label = f"best {name}"
+    return Goal(metric_of_label(label), direction, name)
 
 
 def _usual(name: str) -> str | None:

@@ -48,10 +48,11 @@ class Result:
     def arms(self) -> list[dict[str, Any]]:
         """One record for each arm under each data condition.
 
-        The figure is the headline claim's metric: its mean and standard
-        deviation over the seeds.
+        The figure is the headline claim's metric, though its other arm was
+        left out: its mean and standard deviation over the seeds.
         """
-        metric = self.plan.claims[0].metric if self.plan.claims else None
+        claims = self.plan.claims or self.plan.declared
+        metric = claims[0].metric if claims else None
         latest = {row["id"]: row for row in self.rows}
         records = []
         for condition in self.plan.conditions:

@@ -61,7 +61,10 @@ LOSSES = {"curves": {"val_loss": [0.5, 0.3, 0.4], "val_f1": [0.1, 0.7, 0.2]}}
         (None, {"val_loss": 0.9}, 0.9),
         (None, {"objective": -1.0, "val_loss": 0.9}, -1.0),
         ("max:val_f1", {}, 0.7),
-        ("min:val_loss", {"val_loss": 0.9}, 0.3),
+        ("max:val_f1", {"val_f1": 0.9}, 0.9),
+        ("max:val_auc", {"val_auc": 0.9}, 0.9),
+        ("min:val_loss", {"val_f1": 0.9}, 0.3),
+        ("min:val_loss", {"val_loss": 0.9}, 0.9),  # As KerasTuner has it.
     ],
 )
 def test_a_row_scores_what_it_scored_in_the_search(objective, values, score):

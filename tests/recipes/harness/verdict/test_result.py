@@ -125,6 +125,13 @@ def test_a_metric_that_the_rows_lack_is_no_figure():
     assert math.isnan(record["mean"])
 
 
+def test_arms_chosen_without_their_rival_show_the_headlines_figure():
+    plan = replace(plan_of([]), declared=(CLAIM,))
+    result = result_of(plan)
+    assert result.arms == result_of().arms
+    assert not result.verdicts
+
+
 def test_without_a_claim_there_is_no_figure_and_no_verdict():
     result = result_of(plan_of([]))
     assert result.arms[0]["metric"] is None

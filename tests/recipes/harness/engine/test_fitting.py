@@ -95,6 +95,9 @@ def test_a_hooks_batch_size_that_does_not_divide_is_refused(splits):
         fit.fit(linear(), batch_size=5)
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="mirrored is TensorFlow's"
+)
 def test_a_data_set_of_the_recipes_own_is_not_shared_out(splits):
     class Own(keras.utils.PyDataset):
         num_batches = 1

@@ -97,7 +97,8 @@ def runs_of(component, file, tests):
     own = [f"tests/{file.parent}/test_{file.name}", *tests]
     # The contract knows a cell by the layer that runs it.
     named = ["-k", component.removesuffix("Cell"), "-m", "not slow"]
-    return [own, [CONTRACT, *named], [CONTRACT, "-k", "replicas"]]
+    together = [[CONTRACT, "-k", word] for word in ("graph_fit", "replicas")]
+    return [own, [CONTRACT, *named], *together]
 
 
 def check(component, file, faults, copy, tests=()):

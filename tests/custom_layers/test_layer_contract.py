@@ -338,7 +338,6 @@ def test_shape_is_known_before_and_batch_size_is_not(case):
 
 
 @pytest.mark.slow
-@pytest.mark.release  # XLA's steps are compared with the graph's in CI.
 @pytest.mark.skipif(
     BACKEND != "tensorflow", reason="elsewhere both are the same loop"
 )

@@ -4,20 +4,9 @@ A first-order optimizer's rival is Keras' Adam. A wrapper's rival is the inner
 optimizer and, by hand, the wrapper's own arithmetic: so the bound is on what
 wrapping costs. By hand means for this net alone: nothing is saved, checked,
 cast or skipped.
-
-The updates of two first-order optimizers have, compiled by XLA, such a rival
-too, and their ratio to Adam's update is for information. On a CPU, XLA computes
-each array in a loop of its own, and all that one update of Adam reads and
-writes is ten arrays the size of the weights. AdaBelief's second moment waits
-for the new first: eleven, and XLA computes the first moments of all layers
-before, so that none is in the cache any more. What `ScheduleFreeAdamW` steps
-along goes into two sequences: thirteen. No order of the same arithmetic saves
-them, so the bound is on what ours costs beyond it; their train steps are held
-to Adam's.
 """
 
 import keras
-import tensorflow as tf
 from keras import ops
 from keras.optimizers import Adam
 
@@ -131,54 +120,6 @@ class Thresholded(ByHand):
                 variable.assign(value - ops.clip(value, -limit, limit))
 
 
-class Written:
-    """A first-order optimizer, from its formula, for this net alone."""
-
-    starts = (tf.zeros_like, tf.zeros_like)  # Of what is kept for a weight.
-
-    def build(self, variables):
-        self.steps = tf.Variable(0.0)
-        self.slots = [
-            [tf.Variable(start(variable.value)) for start in self.starts]
-            for variable in variables
-        ]
-
-
-class Belief(Written):
-    """AdaBelief, its scalars computed once."""
-
-    def apply(self, gradients, variables):
-        self.steps.assign_add(1.0)
-        share = (1 - 0.999**self.steps) / (1 - 0.999)
-        rate = 0.001 * tf.sqrt(share) / (1 - 0.9**self.steps)
-        for gradient, variable, (m, s) in zip(
-            gradients, variables, self.slots, strict=True
-        ):
-            m.assign_add(0.1 * (gradient - m))
-            s.assign(0.999 * s + tf.square(gradient - m))
-            variable.value.assign_sub(rate * m / tf.sqrt(s + 1e-13 * share))
-
-
-class ScheduleFree(Written):
-    """Schedule-free AdamW, its scalars computed once."""
-
-    starts = (tf.zeros_like, tf.identity)
-
-    def apply(self, gradients, variables):
-        self.steps.assign_add(1.0)
-        scale = tf.sqrt((1 - 0.999**self.steps) / (1 - 0.999))
-        rate = 0.0025 * scale
-        c = 1 / self.steps
-        for gradient, variable, (v, z) in zip(
-            gradients, variables, self.slots, strict=True
-        ):
-            v.assign(0.999 * v + tf.square(gradient))
-            u = rate * gradient / (tf.sqrt(v) + 1e-8 * scale)
-            z.assign_sub(u)
-            y = variable.value
-            y.assign((1 - c) * (y - 0.1 * u) + c * z)  # With z after the step.
-
-
 # By name: a rival's maker and ours.
 FIRST_ORDER = {
     "AdaBelief": (Adam, ours.AdaBelief),
@@ -203,14 +144,4 @@ WRAPPERS = {
     "ProximalL1": (Thresholded, lambda: ours.ProximalL1(Adam(), 1e-3)),
 }
 PAIRS = FIRST_ORDER | WRAPPERS
-COMPILED = {"AdaBelief": Belief, "ScheduleFreeAdamW": ScheduleFree}
 BOUND = 1.1
-
-
-def rivals(name, jit):
-    """Yields a note, a rival of an optimizer's update, and its bound."""
-    rival, _ = PAIRS[name]
-    if jit and name in COMPILED:
-        yield " / Adam", rival, None
-        rival = COMPILED[name]
-    yield "", rival, BOUND

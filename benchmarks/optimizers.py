@@ -8,11 +8,9 @@ Steps are measured of a net of 1 and of 10 million weights, as a TensorFlow
 graph and compiled by XLA (jit). A train step is what `fit` does for a batch of
 32, its default: what a user pays. An update is the optimizer alone, on
 gradients that are there already. A first-order optimizer's rival is Keras' Adam
-in both; a wrapper's is Adam and, by hand, its own arithmetic. The updates of
-two that XLA cannot fuse as it does Adam's are held to their formulas by hand
-(`optimizer_pairs.py` says why). The two take turns, and the median of the
-turns' ratios of CPU time counts; of several processes (`apart.py` says why),
-the median is held to the bound.
+in both; a wrapper's is Adam and, by hand, its own arithmetic. The two take
+turns, and the median of the turns' ratios of CPU time counts; of several
+processes (`apart.py` says why), the median is held to the bound.
 
 L-BFGS minimizes the loss of a net on all of scikit-learn's digits, in turns
 with SciPy's and PyTorch's (`full_batch_rivals.py`). There wall time counts,
@@ -42,7 +40,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from apart import measured_often
-from optimizer_pairs import BOUND, FIRST_ORDER, PAIRS, PERIOD, rivals
+from optimizer_pairs import BOUND, FIRST_ORDER, PAIRS, PERIOD
 
 # Layers and units of a net of as many weights.
 NETS = {"1M": (4, 500), "10M": (10, 1000)}
@@ -113,12 +111,11 @@ def report(name, rival, ours, ratio, bound=None):
     return missed
 
 
-def contests(name, jit):
-    """Yields what is measured, how a step is made, a rival, and a bound."""
+def contests(name):
+    """Yields what is measured of an optimizer, and how its step is made."""
     if name in FIRST_ORDER:
-        yield "train step", train_step_of, keras.optimizers.Adam, BOUND
-    for note, rival, bound in rivals(name, jit):
-        yield f"update{note}", update_of, rival, bound
+        yield "train step", train_step_of
+    yield "update", update_of
 
 
 def race(widths, rounds):
@@ -174,25 +171,23 @@ def main():
     arguments = parser.parse_args()
     quick = arguments.quick
 
-    # By line: the bound, and a function that makes both steps.
+    # By line: a function that makes both steps.
     todo = {
         f"{name}, {what}, {size}, {mode}": (
-            bound,
-            lambda makers=(rival, make), step_of=step_of, of=(size, jit): [
-                step_of(maker(), *of) for maker in makers
-            ],
+            lambda pair=pair, step_of=step_of, of=(size, jit): [
+                step_of(make(), *of) for make in pair
+            ]
         )
-        for name, (_, make) in PAIRS.items()
+        for name, pair in PAIRS.items()
         if name in arguments.only
         for size in (["1M"] if quick else NETS)
         for mode, jit in (("graph", False), ("jit", True))
-        for what, step_of, rival, bound in contests(name, jit)
+        for what, step_of in contests(name)
     }
     if arguments.times:
         limit = 0.5 if quick else 1.5
         found = {
-            line: compare(*steps(), limit=limit)
-            for line, (_, steps) in todo.items()
+            line: compare(*steps(), limit=limit) for line, steps in todo.items()
         }
         print(json.dumps(found))
         return
@@ -202,9 +197,9 @@ def main():
     print(f"TensorFlow {tf.__version__}, {arguments.processes} processes")
     print(f"{'CPU milliseconds of rival / ours':46}{'ratio':>28}  bound")
     missed = 0
-    for line, (bound, _) in todo.items():
+    for line in todo:
         times = np.array([found[line] for found in rounds])
-        missed += report(line, *np.median(times, axis=0).tolist(), bound)
+        missed += report(line, *np.median(times, axis=0).tolist(), BOUND)
     if "LBFGS" in arguments.only:
         missed += race([64] if quick else [64, 256], 5 if quick else 15)
     sys.exit(missed > 0)

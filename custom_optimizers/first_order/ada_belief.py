@@ -9,6 +9,7 @@ from .._arguments import check_learning_rate, check_number
 from .._state import add_slots, dense
 from .add_decaying import add_decaying
 from .bias_correction import bias_correction
+from .in_turn import in_turn
 from .once_per_step import OncePerStep
 
 
@@ -91,7 +92,7 @@ class AdaBelief(OncePerStep, keras.optimizers.Optimizer):
         index = self._get_variable_index(variable)
         momentum, surprises = self._momentums[index], self._surprises[index]
         factor, offset = self.scalars_of_step(learning_rate, momentum.dtype)
-        gradient = dense(gradient, momentum.dtype)
+        gradient = in_turn(self, index, dense(gradient, momentum.dtype))
         old = ops.convert_to_tensor(momentum)
         self.assign_add(momentum, (1 - self.beta_1) * (gradient - old))
         # From the new momentum alone: XLA would copy the old one, to read it

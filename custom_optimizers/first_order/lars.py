@@ -8,6 +8,7 @@ from keras import ops
 
 from .._arguments import check_learning_rate, check_number
 from .._state import add_slots, dense, is_bias
+from .in_turn import in_turn
 
 
 @keras.saving.register_keras_serializable(package="keras_regimen")
@@ -88,7 +89,7 @@ class LARS(keras.optimizers.Optimizer):
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         momentum = self._momentums[index]
-        gradient = dense(gradient, momentum.dtype)
+        gradient = in_turn(self, index, dense(gradient, momentum.dtype))
         rate = ops.cast(learning_rate, momentum.dtype)
         if self._adapted[index]:
             weight = ops.cast(variable, momentum.dtype)

@@ -10,6 +10,7 @@ from .._arguments import check_learning_rate, check_number
 from .._state import add_slots, dense
 from .add_decaying import add_decaying
 from .bias_correction import bias_correction
+from .in_turn import in_turn
 from .once_per_step import OncePerStep
 
 HUGE = 2.0**80  # A power of 2: to multiply and divide by it rounds nothing.
@@ -105,7 +106,7 @@ class RectifiedAdam(OncePerStep, keras.optimizers.Optimizer):
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
-        gradient = dense(gradient, momentum.dtype)
+        gradient = in_turn(self, index, dense(gradient, momentum.dtype))
         factor, offset = self.scalars_of_step(learning_rate, momentum.dtype)
         # The slots are sums and not averages, which spares three passes over
         # the weights.

@@ -9,6 +9,7 @@ from .._arguments import check_learning_rate, check_number
 from .._state import add_slots, dense
 from .add_decaying import add_decaying
 from .bias_correction import bias_correction
+from .in_turn import in_turn
 from .once_per_step import OncePerStep
 
 
@@ -95,7 +96,7 @@ class Yogi(OncePerStep, keras.optimizers.Optimizer):
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
         factor, offset = self.scalars_of_step(learning_rate, momentum.dtype)
-        gradient = dense(gradient, momentum.dtype)
+        gradient = in_turn(self, index, dense(gradient, momentum.dtype))
         m = add_decaying(self, momentum, self.beta_1, gradient)
         square = ops.square(gradient)
         sign = ops.sign(square - ops.convert_to_tensor(velocity))

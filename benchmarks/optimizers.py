@@ -5,12 +5,13 @@
     python benchmarks/optimizers.py --only Yogi Lookahead
 
 Steps are measured of a net of 1 and of 10 million weights, as a TensorFlow
-graph and compiled by XLA (jit). A train step is what `fit` does for a batch of
-32, its default: what a user pays. An update is the optimizer alone, on
-gradients that are there already. A first-order optimizer's rival is Keras' Adam
-in both; a wrapper's is Adam and, by hand, its own arithmetic. The two take
-turns, and the median of the turns' ratios of CPU time counts; of several
-processes (`apart.py` says why), the median is held to the bound.
+graph and compiled by XLA (jit). An update is the optimizer alone, on gradients
+that are there already, and is held to the bound. A train step is what `fit`
+does for a batch of 32, its default, for information: what a user pays. A
+first-order optimizer's rival is Keras' Adam in both; a wrapper's is Adam and,
+by hand, its own arithmetic. The two take turns, and the median of the turns'
+ratios of CPU time counts; of several processes (`apart.py` says why), the
+median.
 
 L-BFGS minimizes the loss of a net on all of scikit-learn's digits, in turns
 with SciPy's and PyTorch's (`full_batch_rivals.py`). There wall time counts,
@@ -199,7 +200,8 @@ def main():
     missed = 0
     for line in todo:
         times = np.array([found[line] for found in rounds])
-        missed += report(line, *np.median(times, axis=0).tolist(), BOUND)
+        bound = BOUND if "update" in line else None
+        missed += report(line, *np.median(times, axis=0).tolist(), bound)
     if "LBFGS" in arguments.only:
         missed += race([64] if quick else [64, 256], 5 if quick else 15)
     sys.exit(missed > 0)

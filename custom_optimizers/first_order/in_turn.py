@@ -7,9 +7,9 @@ import keras
 from keras import ops
 
 if keras.config.backend() == "tensorflow":
-    from .._tensorflow import compiled_for_a_cpu
+    from ._tensorflow import compiled_for_a_cpu
 elif keras.config.backend() == "jax":
-    from .._jax import compiled_for_a_cpu
+    from ._jax import compiled_for_a_cpu
 else:
 
     def compiled_for_a_cpu(tensor):

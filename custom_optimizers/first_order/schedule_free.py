@@ -8,7 +8,6 @@ from keras import ops
 from .._arguments import check_count, check_learning_rate, check_number
 from .._state import add_slots, dense
 from ..averaged_weights import AveragedWeights
-from .in_turn import in_turn
 from .once_per_step import OncePerStep
 
 
@@ -118,8 +117,7 @@ class ScheduleFree(AveragedWeights, OncePerStep, keras.optimizers.Optimizer):
         scale, apart, of_lead, share, of_direction = self.scalars_of_step(
             learning_rate, dtype
         )
-        gradient = in_turn(self, index, dense(gradient, dtype))
-        direction = self.direction(gradient, index, scale)
+        direction = self.direction(dense(gradient, dtype), index, scale)
         if self.weight_decay and self._use_weight_decay(variable):
             y = ops.cast(variable, dtype) + apart * lead
             direction = direction + (self.weight_decay / scale) * y

@@ -9,6 +9,7 @@ from .._arguments import check_number
 from .._state import add_slots
 from .add_decaying import add_decaying
 from .bias_correction import bias_correction
+from .in_turn import in_turn
 from .schedule_free import ScheduleFree
 
 
@@ -94,6 +95,7 @@ class ScheduleFreeAdamW(ScheduleFree):
 
     def direction(self, gradient, index, scale):
         velocity = self._velocities[index]
+        gradient = in_turn(self, index, gradient)
         v = add_decaying(self, velocity, self.beta_2, ops.square(gradient))
         return gradient / (ops.sqrt(v) + self.epsilon * scale)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from .in_turn import in_turn
 from .schedule_free import ScheduleFree
 
 
@@ -73,4 +74,4 @@ class ScheduleFreeSGD(ScheduleFree):
         )
 
     def direction(self, gradient, index, scale):
-        return gradient
+        return in_turn(self, index, gradient)

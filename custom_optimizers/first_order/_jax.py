@@ -1,4 +1,4 @@
-"""What optimizers need from JAX itself."""
+"""What first-order optimizers need from JAX itself."""
 
 import jax
 

@@ -113,10 +113,10 @@ def report(name, rival, ours, ratio, bound=None):
 
 
 def contests(name):
-    """Yields what is measured of an optimizer, and how its step is made."""
+    """Yields what is measured, how its step is made, and the bound."""
     if name in FIRST_ORDER:
-        yield "train step", train_step_of
-    yield "update", update_of
+        yield "train step", train_step_of, None
+    yield "update", update_of, BOUND
 
 
 def race(widths, rounds):
@@ -172,35 +172,37 @@ def main():
     arguments = parser.parse_args()
     quick = arguments.quick
 
-    # By line: a function that makes both steps.
+    # By line: the bound, and a function that makes both steps.
     todo = {
         f"{name}, {what}, {size}, {mode}": (
+            bound,
             lambda pair=pair, step_of=step_of, of=(size, jit): [
                 step_of(make(), *of) for make in pair
-            ]
+            ],
         )
         for name, pair in PAIRS.items()
         if name in arguments.only
         for size in (["1M"] if quick else NETS)
         for mode, jit in (("graph", False), ("jit", True))
-        for what, step_of in contests(name)
+        for what, step_of, bound in contests(name)
     }
     if arguments.times:
         limit = 0.5 if quick else 1.5
         found = {
-            line: compare(*steps(), limit=limit) for line, steps in todo.items()
+            line: compare(*steps(), limit=limit)
+            for line, (_, steps) in todo.items()
         }
         print(json.dumps(found))
         return
 
     again = ["--times", "--only", *arguments.only, *["--quick"] * quick]
-    rounds = measured_often(arguments.processes, __file__, *again)
+    processes = arguments.processes if todo else 0  # L-BFGS needs none.
+    rounds = measured_often(processes, __file__, *again)
     print(f"TensorFlow {tf.__version__}, {arguments.processes} processes")
     print(f"{'CPU milliseconds of rival / ours':46}{'ratio':>28}  bound")
     missed = 0
-    for line in todo:
+    for line, (bound, _) in todo.items():
         times = np.array([found[line] for found in rounds])
-        bound = BOUND if "update" in line else None
         missed += report(line, *np.median(times, axis=0).tolist(), bound)
     if "LBFGS" in arguments.only:
         missed += race([64] if quick else [64, 256], 5 if quick else 15)

@@ -11,14 +11,14 @@ import sys
 
 
 def measured_apart(script, *arguments, **environment):
-    """Returns what a script, run with these arguments, prints as JSON."""
+    """Returns what a script, run with these arguments, prints last, as JSON."""
     child = subprocess.run(
         [sys.executable, script, *arguments],
         env={**os.environ, **environment},
         check=True,
         stdout=subprocess.PIPE,
     )
-    return json.loads(child.stdout)
+    return json.loads(child.stdout.splitlines()[-1])
 
 
 def measured_often(processes, script, *arguments):

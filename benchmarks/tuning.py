@@ -17,15 +17,14 @@ missed:
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
 import numpy as np
 import psutil
+from apart import measured_apart
 
 GAIN, OVERHEAD, GROWTH = 1.6, 1.1, 1.15
 FIRST = 20  # Trials between looks at the memory.
@@ -187,14 +186,9 @@ def bare(trials, epochs):
 
 def job(*arguments):
     """Runs one of the functions above in a fresh process of one thread."""
-    command = [sys.executable, __file__, "--job", json.dumps(arguments)]
-    done = subprocess.run(
-        command,
-        env={**os.environ, **ONE_THREAD},
-        stdout=subprocess.PIPE,
-        check=True,
+    return measured_apart(
+        __file__, "--job", json.dumps(arguments), **ONE_THREAD
     )
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def show(name, ratio, bound, least=False):
